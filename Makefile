@@ -1,0 +1,50 @@
+# Every target sets up what it needs by itself; `make` alone lists them.
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-run demo test lint format types imports gates vectors coverage clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## environment for tests and checks: .venv, local chain, measured homes
+	@scripts/setup.sh dev
+
+setup-run:
+	@scripts/setup.sh run
+
+demo: setup-run ## the demo market, from real homes to verified money; options through ARGS=
+	@$(BIN)/clearwatt demo $(ARGS)
+
+test: setup ## all tests; options through ARGS=
+	@$(BIN)/pytest -n 2 $(ARGS)
+
+lint: setup ## style of the Python sources, and no floats in the settlement rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/python scripts/check_no_floats.py
+
+format: setup ## rewrites the Python sources in the agreed style
+	@$(BIN)/ruff check --fix-only --exit-zero --quiet .
+	@$(BIN)/ruff format .
+
+types: setup ## mypy, strict
+	@$(BIN)/mypy
+	@$(BIN)/mypy scripts
+
+imports: setup ## which room may import which
+	@$(BIN)/lint-imports
+
+gates: setup ## rules for contract sources, their warnings and sizes
+	@$(BIN)/python scripts/contract_gates.py
+
+vectors: setup ## the conformance vectors, recomputed and compared
+	@$(BIN)/pytest tests/conformance $(ARGS)
+
+coverage: setup ## contract tests, with line and branch coverage of the contracts
+	@$(BIN)/pytest -n 2 -q --cov --cov-report=term tests/contracts $(ARGS)
+
+clean: ## removes what was built; the environment stays
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -not -path './tools/*' -prune -exec rm -rf {} +

@@ -1,0 +1,456 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title AllocationOracle: signed allocations, runs and windows, marks, sealed inputs
+@notice Utilities' signed meter-allocation hashes come in per cycle and run; a window opens on them; when it is over,
+        anyone seals the run: from then on its inputs are one hash over everything that happened, in chain order.
+@custom:kill Nothing is posted while the registry is paused (at most 72 hours, by the guardian); marks, windows and
+        seals go on. There is no owner and no upgrade: a new version is a new deployment that members move to.
+"""
+
+from .interfaces import IAllocationOracle
+from .interfaces import IMemberRegistry
+from .interfaces import Types
+
+implements: IAllocationOracle
+
+from .modules import merkle
+from .modules import preimages
+from .modules import roles
+from .modules import signatures
+from .modules import typed_data
+
+# Kinds in the accumulator.
+COMMITMENT: constant(uint8) = 1
+CURTAILMENT: constant(uint8) = 2
+ALLOCATION: constant(uint8) = 3
+VOID: constant(uint8) = 4
+# A mark that is not accumulated: it records what the tree always was.
+TWICE: constant(uint8) = 9
+
+# Phases of a cycle.
+UNUSED: constant(uint256) = 0
+DELIVERY: constant(uint256) = 1
+INTAKE: constant(uint256) = 2
+WINDOW: constant(uint256) = 3
+SEALABLE: constant(uint256) = 4
+COMPLETE: constant(uint256) = 5
+
+MAX_RUNS: constant(uint256) = 4
+EMPTY_TREE: constant(bytes32) = keccak256(b"")
+
+# A cycle's state word: bits 0-31 config version, 32-39 sealed runs, 40 all runs are sealed, 64-127 the block in which
+# the next run's window was opened (0: not yet), 128-191 when the newest sealed run was sealed.
+VERSION_MASK: constant(uint256) = 2**32 - 1
+SEALED_SHIFT: constant(uint256) = 32
+COMPLETE_FLAG: constant(uint256) = 1 << 40
+OPENED_SHIFT: constant(uint256) = 64
+SEALED_AT_SHIFT: constant(uint256) = 128
+FIELD_MASK: constant(uint256) = 2**64 - 1
+
+# A side's marks: from this bit on, one bit per run in which its leaf stands twice.
+TWICE_SHIFT: constant(uint256) = 16
+
+REGISTRY: immutable(IMemberRegistry)
+TRADE_BOOK: immutable(address)
+ALLOCATION_FAULTS: immutable(address)
+# Contests, demands, answers and figures are marked by this contract; zero while there is none.
+DISPUTES: immutable(address)
+# Fixed in the registry for good, so kept here: what is signed is bound to it, and when a cycle ends follows from it.
+DOMAIN_SEPARATOR: immutable(bytes32)
+CYCLE_LENGTH: immutable(uint64)
+ANCHOR: immutable(uint64)
+
+# The state word of each cycle.
+states: HashMap[uint64, uint256]
+# The acts of a cycle since its last seal, chained.
+accumulator: reentrant(public(HashMap[uint64, bytes32]))
+# The inputs of each sealed run: cycle, run.
+inputs: reentrant(public(HashMap[uint64, HashMap[uint256, bytes32]]))
+# The block time of each seal: cycle, run.
+sealed_at: reentrant(public(HashMap[uint64, HashMap[uint256, uint64]]))
+# The hash of (root, count) that stands: cycle, run, utility.
+posted: reentrant(public(HashMap[uint64, HashMap[uint256, HashMap[bytes32, bytes32]]]))
+# The attempt that stands, less one, so that the usual single attempt costs no word: cycle, run, utility.
+later_attempts: HashMap[uint64, HashMap[uint256, HashMap[bytes32, uint32]]]
+# Bit r: the group is void in run r. By cycle, since a wrong leaf may name a slot of another cycle.
+void_runs: reentrant(public(HashMap[uint64, HashMap[bytes32, uint256]]))
+# The marks of a side: cycle, utility, trade digest, side. By utility, so that no other utility's tree marks it.
+side_marks: reentrant(public(HashMap[uint64, HashMap[bytes32, HashMap[bytes32, HashMap[uint8, uint256]]]]))
+
+
+@deploy
+def __init__(registry: address, trade_book: address, allocation_faults: address, disputes: address):
+    """
+    @notice Wires the contract for good. The registry must be deployed already.
+    @param registry The MemberRegistry.
+    @param trade_book The TradeBook, which alone records commitments and curtailments.
+    @param allocation_faults The AllocationFaults, which alone marks groups void and leaves as standing twice.
+    @param disputes The Disputes contract; zero for a market without one.
+    """
+    REGISTRY = IMemberRegistry(registry)
+    TRADE_BOOK = trade_book
+    ALLOCATION_FAULTS = allocation_faults
+    DISPUTES = disputes
+    DOMAIN_SEPARATOR = staticcall REGISTRY.domain_separator()
+    slot_length: uint64 = 0
+    cycle_length: uint64 = 0
+    anchor: uint64 = 0
+    slot_length, cycle_length, anchor = staticcall REGISTRY.calendar()
+    CYCLE_LENGTH = cycle_length
+    ANCHOR = anchor
+
+
+# --- anyone (views) ---
+
+
+@view
+@external
+@reentrant
+def config_version(cycle: uint64) -> uint256:
+    """
+    @notice The config version that governs a cycle: the one in force at its first commitment.
+    @param cycle Cycle number.
+    @return The version; 0 while nothing was committed in the cycle.
+    """
+    return self.states[cycle] & VERSION_MASK
+
+
+@view
+@external
+@reentrant
+def sealed_runs(cycle: uint64) -> uint256:
+    """
+    @notice How many runs of a cycle are sealed.
+    @param cycle Cycle number.
+    @return Their number, which is also the number of the next run.
+    """
+    return self._sealed_runs(self.states[cycle])
+
+
+@view
+@external
+@reentrant
+def phase(cycle: uint64) -> uint256:
+    """
+    @notice Where a cycle stands at this block's time.
+    @param cycle Cycle number.
+    @return 0 nothing committed, 1 before the intake (the cycle has not ended), 2 intake of the next run, 3 its window
+            (until its time and its blocks are over), 4 the window is over and the run can be sealed, 5 all runs sealed.
+    """
+    return self._phase(cycle, self.states[cycle])
+
+
+@view
+@external
+@reentrant
+def side_view(cycle: uint64, utility: bytes32, group: bytes32, trade_digest: bytes32, side: uint8) -> (
+    IAllocationOracle.SideView
+):
+    """
+    @notice All that the figure of one side of a trade depends on, in one call.
+    @param cycle Cycle number.
+    @param utility The side's utility.
+    @param group The side's group: hash of (utility, meter, slot start, side).
+    @param trade_digest The trade.
+    @param side 0 buyer, 1 seller.
+    @return What the utility posted, per run from 0 to the next one to be sealed; the runs in which the group is void;
+            the side's marks.
+    """
+    runs: uint256 = min(self._sealed_runs(self.states[cycle]) + 1, MAX_RUNS)
+    trees: DynArray[bytes32, 4] = []
+    for run: uint256 in range(runs, bound=4):
+        trees.append(self.posted[cycle][run][utility])
+    return IAllocationOracle.SideView(
+        posted=trees,
+        void_runs=self.void_runs[cycle][group],
+        marks=self.side_marks[cycle][utility][trade_digest][side],
+    )
+
+
+# --- anyone (the crank) ---
+
+
+@external
+@reentrant
+def open_window(cycle: uint64):
+    """
+    @notice Notes that the deadline of the next run has passed: from this block on its least number of blocks counts.
+    @dev Until somebody calls this the run cannot be sealed, so a window is never shorter in blocks than it should be.
+    @param cycle Cycle number.
+    """
+    state: uint256 = self.states[cycle]
+    assert self._phase(cycle, state) == WINDOW, "AllocationOracle: not in the window"
+    assert self._opened_at(state) == 0, "AllocationOracle: window already open"
+    self.states[cycle] = state | (block.number << OPENED_SHIFT)
+    log IAllocationOracle.WindowOpened(
+        cycle=cycle, run=convert(self._sealed_runs(state), uint32), block_number=convert(block.number, uint64)
+    )
+
+
+@external
+@reentrant
+def seal(cycle: uint64):
+    """
+    @notice Fixes the inputs of the next run for good, whoever posted or not, and opens the intake of the run after.
+    @param cycle Cycle number.
+    """
+    state: uint256 = self.states[cycle]
+    assert self._phase(cycle, state) == SEALABLE, "AllocationOracle: window not over"
+    run: uint256 = self._sealed_runs(state)
+    version: uint256 = state & VERSION_MASK
+    before: bytes32 = empty(bytes32)
+    if run == 0:
+        before = staticcall REGISTRY.config_digest(version)
+    else:
+        before = self.inputs[cycle][run - 1]
+    accumulated: bytes32 = self.accumulator[cycle]
+    sealed_inputs: bytes32 = keccak256(abi_encode(before, accumulated))
+    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(version, run)
+
+    self.inputs[cycle][run] = sealed_inputs
+    self.sealed_at[cycle][run] = convert(block.timestamp, uint64)
+    self.accumulator[cycle] = empty(bytes32)
+    state = version | ((run + 1) << SEALED_SHIFT) | (block.timestamp << SEALED_AT_SHIFT)
+    if run + 1 == convert(terms.run_count, uint256):
+        state |= COMPLETE_FLAG
+    self.states[cycle] = state
+    log IAllocationOracle.RunSealed(
+        cycle=cycle, run=convert(run, uint32), inputs=sealed_inputs, accumulator=accumulated
+    )
+
+
+# --- utilities (signed, relayed by anyone) ---
+
+
+@external
+@reentrant
+def post(allocation: Types.Allocation, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]):
+    """
+    @notice Takes a utility's signed hash over all its meters' allocations of a cycle. Until the run's deadline a
+            higher attempt replaces a lower one.
+    @dev Only static calls leave this function, so nobody can come back into it.
+    @param allocation What the utility signed; attempts count from 1.
+    @param signature By the utility's hot key; v = 0 where that is a contract.
+    @param wallet_signatures The contract's signature (ERC-1271), else empty.
+    """
+    assert not staticcall REGISTRY.paused(), "AllocationOracle: paused"
+    cycle: uint64 = allocation.cycle
+    utility: bytes32 = allocation.utility
+    state: uint256 = self.states[cycle]
+    run: uint256 = self._sealed_runs(state)
+    assert self._phase(cycle, state) == INTAKE, "AllocationOracle: not in the intake"
+    assert convert(allocation.run, uint256) == run, "AllocationOracle: another run"
+    assert allocation.root != empty(bytes32), "AllocationOracle: zero root"
+    assert allocation.count <= merkle.MAX_COUNT, "AllocationOracle: too many leaves"
+    assert (allocation.count == 0) == (allocation.root == EMPTY_TREE), "AllocationOracle: root and count differ"
+    digest: bytes32 = staticcall REGISTRY.config_digest(state & VERSION_MASK)
+    assert allocation.config_digest == digest, "AllocationOracle: another config"
+
+    struct_hash: bytes32 = typed_data._allocation(allocation)
+    standing: uint256 = staticcall REGISTRY.standing(utility)
+    assert roles._roles(standing) & roles.UTILITY != 0, "AllocationOracle: not a utility"
+    assert self._is_signed(
+        standing, typed_data._digest(DOMAIN_SEPARATOR, struct_hash), signature, wallet_signatures
+    ), "AllocationOracle: wrong signature"
+
+    assert allocation.attempt > self._last_attempt(cycle, run, utility), "AllocationOracle: attempt not higher"
+    self.posted[cycle][run][utility] = preimages._tree(allocation.root, allocation.count)
+    if allocation.attempt > 1:
+        self.later_attempts[cycle][run][utility] = allocation.attempt - 1
+    self._accumulate(cycle, ALLOCATION, convert(run, uint64), struct_hash)
+    log IAllocationOracle.AllocationPosted(
+        cycle=cycle,
+        utility=utility,
+        run=allocation.run,
+        attempt=allocation.attempt,
+        root=allocation.root,
+        count=allocation.count,
+        struct_hash=struct_hash,
+    )
+
+
+# --- TradeBook ---
+
+
+@external
+@reentrant
+def record_commitment(cycle: uint64, number: uint64, record_hash: bytes32) -> uint256:
+    """
+    @notice Accumulates a commitment; the first one of a cycle fixes its config version.
+    @param cycle Cycle number.
+    @param number The commitment's number.
+    @param record_hash Hash of its record.
+    @return The config version that governs the cycle.
+    """
+    assert msg.sender == TRADE_BOOK, "AllocationOracle: only TradeBook"
+    version: uint256 = self.states[cycle] & VERSION_MASK
+    if version == 0:
+        version = staticcall REGISTRY.config_version()
+        self.states[cycle] = version
+    self._accumulate(cycle, COMMITMENT, number, record_hash)
+    return version
+
+
+@external
+@reentrant
+def record_curtailment(cycle: uint64, number: uint64, struct_hash: bytes32):
+    """
+    @notice Accumulates a curtailment.
+    @param cycle Cycle number.
+    @param number The number of the commitment in which the trade stands.
+    @param struct_hash Struct hash of the Curtailment.
+    """
+    assert msg.sender == TRADE_BOOK, "AllocationOracle: only TradeBook curtails"
+    self._accumulate(cycle, CURTAILMENT, number, struct_hash)
+
+
+# --- AllocationFaults ---
+
+
+@external
+@reentrant
+def mark_void(
+    cycle: uint64, run: uint32, utility: bytes32, meter: bytes32, slot_start: uint64, side: uint8
+) -> bool:
+    """
+    @notice Marks a group void in the run whose window is open: its trades wait.
+    @dev AllocationFaults has checked the proof, the run and the window.
+    @param cycle The cycle of the tree that holds the faulty leaf.
+    @param run The run.
+    @param utility The utility that posted the tree.
+    @param meter The meter that the leaf names.
+    @param slot_start The slot that it names, epoch seconds.
+    @param side The side that it names.
+    @return Whether the mark is new; a repeated one changes nothing.
+    """
+    assert msg.sender == ALLOCATION_FAULTS, "AllocationOracle: only AllocationFaults"
+    group: bytes32 = preimages._group(utility, meter, slot_start, side)
+    marks: uint256 = self.void_runs[cycle][group]
+    mark: uint256 = 1 << convert(run, uint256)
+    if marks & mark != 0:
+        return False
+    self.void_runs[cycle][group] = marks | mark
+    self._accumulate(cycle, VOID, convert(run, uint64), group)
+    log IAllocationOracle.GroupVoided(
+        cycle=cycle, utility=utility, run=run, meter=meter, slot_start=slot_start, side=side
+    )
+    return True
+
+
+@external
+@reentrant
+def mark_twice(cycle: uint64, run: uint32, utility: bytes32, trade_digest: bytes32, side: uint8) -> bool:
+    """
+    @notice Marks that a trade's side stands twice in a utility's tree of a run: there neither leaf counts.
+    @dev AllocationFaults has checked the proofs. Not accumulated: it records what the tree always was.
+    @param cycle The cycle of the tree.
+    @param run The tree's run.
+    @param utility The utility that posted the tree.
+    @param trade_digest The trade that both leaves name.
+    @param side The side that both name.
+    @return Whether the mark is new; a repeated one changes nothing.
+    """
+    assert msg.sender == ALLOCATION_FAULTS, "AllocationOracle: only AllocationFaults marks"
+    marks: uint256 = self.side_marks[cycle][utility][trade_digest][side]
+    mark: uint256 = 1 << (TWICE_SHIFT + convert(run, uint256))
+    if marks & mark != 0:
+        return False
+    self.side_marks[cycle][utility][trade_digest][side] = marks | mark
+    log IAllocationOracle.SideMarked(
+        cycle=cycle, trade_digest=trade_digest, utility=utility, run=run, side=side, kind=TWICE, wh=0
+    )
+    return True
+
+
+# --- internals ---
+
+
+@view
+@internal
+def _phase(cycle: uint64, state: uint256) -> uint256:
+    """
+    @notice The phase of a cycle with this state word at this block's time. Paused time does not count.
+    @dev With `r` the next run, it is as long past the deadline as the shorter of: past deadline[r] since the cycle's
+         end, and past the least intake since the seal before.
+    """
+    if state == 0:
+        return UNUSED
+    if state & COMPLETE_FLAG != 0:
+        return COMPLETE
+    end: uint64 = ANCHOR + (cycle + 1) * CYCLE_LENGTH
+    if block.timestamp < convert(end, uint256):
+        return DELIVERY
+    run: uint256 = self._sealed_runs(state)
+    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(state & VERSION_MASK, run)
+    since_end: uint64 = staticcall REGISTRY.unpaused_since(end)
+    if since_end < terms.deadline:
+        return INTAKE
+    overtime: uint64 = since_end - terms.deadline
+    if run != 0:
+        last_seal: uint64 = convert((state >> SEALED_AT_SHIFT) & FIELD_MASK, uint64)
+        since_seal: uint64 = staticcall REGISTRY.unpaused_since(last_seal)
+        if since_seal < terms.least_intake:
+            return INTAKE
+        overtime = min(overtime, since_seal - terms.least_intake)
+    opened: uint256 = self._opened_at(state)
+    if overtime < terms.window or opened == 0 or block.number < opened + convert(terms.window_blocks, uint256):
+        return WINDOW
+    return SEALABLE
+
+
+@internal
+def _accumulate(cycle: uint64, kind: uint8, number: uint64, what: bytes32):
+    """
+    @notice Chains an act to the cycle's acts since its last seal.
+    """
+    self.accumulator[cycle] = keccak256(
+        abi_encode(self.accumulator[cycle], kind, number, convert(block.timestamp, uint64), what)
+    )
+
+
+@view
+@internal
+def _last_attempt(cycle: uint64, run: uint256, utility: bytes32) -> uint32:
+    """
+    @notice The attempt that stands; 0 for none.
+    """
+    if self.posted[cycle][run][utility] == empty(bytes32):
+        return 0
+    return self.later_attempts[cycle][run][utility] + 1
+
+
+@view
+@internal
+def _is_signed(
+    standing: uint256, digest: bytes32, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]
+) -> bool:
+    """
+    @notice Whether the hot key in a standing word signed the digest.
+    """
+    if roles._is_contract(standing):
+        return (
+            signature.v == 0
+            and len(wallet_signatures) == 1
+            and signatures._wallet_accepts(roles._key(standing), digest, wallet_signatures[0])
+        )
+    signer: address = signatures._recover(digest, signature)
+    return signer != empty(address) and signer == roles._key(standing)
+
+
+@pure
+@internal
+def _sealed_runs(state: uint256) -> uint256:
+    """
+    @notice The number of sealed runs in a state word.
+    """
+    return (state >> SEALED_SHIFT) & 255
+
+
+@pure
+@internal
+def _opened_at(state: uint256) -> uint256:
+    """
+    @notice The block in which the next run's window was opened; 0 if it was not.
+    """
+    return (state >> OPENED_SHIFT) & FIELD_MASK

@@ -1,0 +1,1 @@
+"""A utility's daemon: meter formats in; allocate, sign, post, watch, challenge."""

@@ -1,0 +1,1 @@
+"""Remembering: databases and folders. The only room that knows SQL and Parquet."""
