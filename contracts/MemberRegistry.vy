@@ -16,10 +16,32 @@ from .interfaces import Types
 
 implements: IMemberRegistry
 
+from .modules import governance
 from .modules import parameters
+from .modules import pausing
 from .modules import roles as standing_word
 from .modules import signatures
 from .modules import typed_data
+
+initializes: governance
+initializes: parameters[governance := governance]
+initializes: pausing[governance := governance]
+
+exports: (governance.council, governance.guardian, governance.set_council, governance.set_guardian)
+exports: (
+    parameters.config_version,
+    parameters.config,
+    parameters.config_digest,
+    parameters.calendar,
+    parameters.gate_terms,
+    parameters.window_terms,
+    parameters.rule_terms,
+    parameters.row_terms,
+    parameters.debt_terms,
+    parameters.is_rail,
+    parameters.set_config,
+)
+exports: (pausing.paused, pausing.unpaused_since, pausing.pause, pausing.resume)
 
 DOMAIN_TYPE: constant(bytes32) = keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)")
 DOMAIN_NAME: constant(bytes32) = keccak256("Clearwatt")
@@ -27,8 +49,6 @@ DOMAIN_VERSION: constant(bytes32) = keccak256("1")
 
 PAYOUT_DELAY: constant(uint64) = 48 * 3_600
 COLD_KEY_DELAY: constant(uint64) = 30 * 86_400
-MAX_PAUSE: constant(uint64) = 72 * 3_600
-PAUSE_SPACING: constant(uint64) = 7 * 86_400
 
 # A key's tenure, in one word: 0-47 from, 48-95 until (0: still held), 96-143 called compromised, 144 is a contract.
 UNTIL_SHIFT: constant(uint256) = 48
@@ -38,11 +58,6 @@ TIME_MASK: constant(uint256) = 2**48 - 1
 
 MARKET_ID: immutable(bytes32)
 DOMAIN_SEPARATOR: immutable(bytes32)
-CURRENCY: immutable(bytes32)
-MONEY_DECIMALS: immutable(uint64)
-SLOT_LENGTH: immutable(uint64)
-CYCLE_LENGTH: immutable(uint64)
-ANCHOR: immutable(uint64)
 
 
 struct Announcement:        # an address that replaces `current` from a time on
@@ -50,16 +65,6 @@ struct Announcement:        # an address that replaces `current` from a time on
     next: address
     valid_from: uint64      # 0: nothing announced
 
-
-struct Pause:
-    begin: uint64
-    end: uint64
-
-
-# The contract (or account) that governs.
-council: reentrant(public(address))
-# May pause intake; zero where the market has none.
-guardian: reentrant(public(address))
 
 # The newest standing word of each member.
 standing: reentrant(public(HashMap[bytes32, uint256]))
@@ -81,15 +86,6 @@ attestor_set: DynArray[bytes32, 32]
 attestor_version: reentrant(public(uint256))
 quorum: reentrant(public(uint256))
 
-# Parameters by version, from 1.
-config_version: reentrant(public(uint256))
-configs: HashMap[uint256, Types.Config]
-config_digest: reentrant(public(HashMap[uint256, bytes32]))
-
-# The newest pause (bits 0-63 begin, 64-127 end, 128-191 its number, from 1), and all before it by number.
-newest_pause: uint256
-former_pauses: HashMap[uint256, uint256]
-
 
 @deploy
 def __init__(
@@ -103,21 +99,12 @@ def __init__(
     @param market_name The market's name on this chain.
     @param config The first version of the parameters.
     """
-    assert council != empty(address), "MemberRegistry: no council"
     MARKET_ID = keccak256(concat(genesis_hash, convert(market_name, Bytes[64])))
     DOMAIN_SEPARATOR = keccak256(
         abi_encode(DOMAIN_TYPE, DOMAIN_NAME, DOMAIN_VERSION, chain.id, self, MARKET_ID)
     )
-    CURRENCY = config.currency
-    MONEY_DECIMALS = config.money_decimals
-    SLOT_LENGTH = config.slot_length
-    CYCLE_LENGTH = config.cycle_length
-    ANCHOR = config.anchor
-    self.council = council
-    self.guardian = guardian
-    log IMemberRegistry.CouncilSet(council=council)
-    log IMemberRegistry.GuardianSet(guardian=guardian)
-    self._add_config(config)
+    governance.__init__(council, guardian)
+    parameters.__init__(config)
 
 
 # --- anyone (views) ---
@@ -190,15 +177,19 @@ def check_parties(parties: DynArray[Types.Party, 12], at: uint64, version: uint2
     when: uint256 = convert(at, uint256)
     for party: Types.Party in parties:
         word: uint256 = self.standing[party.member]
-        if standing_word._since(word) > when:
-            word = self._standing_at(party.member, when)
+        # The common case in one comparison: known, all the roles, the key of today, no contract; and so since then.
+        needed: uint256 = standing_word.KNOWN | (party.roles << standing_word.ROLES_SHIFT)
+        if (
+            word & (needed | standing_word.CONTRACT | (2**160 - 1)) == needed | convert(party.key, uint256)
+            and (word >> standing_word.SINCE_SHIFT) & TIME_MASK <= when
+        ):
+            continue
+        word = self._standing_at(party.member, when)
         if not standing_word._is_known(word) or standing_word._roles(word) & party.roles != party.roles:
             return 1
         if party.key == empty(address):
             continue
-        if standing_word._key(word) == party.key and not standing_word._is_contract(word):
-            continue
-        if not self._was_key(party.member, party.key, when, convert(self.configs[version].key_grace, uint256)):
+        if not self._was_key(party.member, party.key, when, convert(parameters.configs[version].key_grace, uint256)):
             return 2
     return 0
 
@@ -257,149 +248,6 @@ def attestors_in(mask: uint256) -> (DynArray[uint256, 32], uint256):
             words.append(self.standing[self.attestor_set[i]])
         rest >>= 1
     return words, self.quorum
-
-
-@view
-@external
-@reentrant
-def config(version: uint256) -> Types.Config:
-    """
-    @notice The parameters of a version.
-    @param version From 1; all zero for an unknown one.
-    @return The parameters; times in seconds.
-    """
-    return self.configs[version]
-
-
-@view
-@external
-@reentrant
-def calendar() -> (uint64, uint64, uint64):
-    """
-    @notice The grid of slots and cycles, which never changes.
-    @return Slot length and cycle length in seconds, anchor in epoch seconds.
-    """
-    return SLOT_LENGTH, CYCLE_LENGTH, ANCHOR
-
-
-@view
-@external
-@reentrant
-def gate_terms(version: uint256) -> (uint64, uint64):
-    """
-    @notice When commitments are taken.
-    @param version Config version.
-    @return Gate before the earliest slot, and how long before its cycle, in seconds.
-    """
-    return self.configs[version].gate, self.configs[version].commit_ahead
-
-
-@view
-@external
-@reentrant
-def window_terms(version: uint256, run: uint256) -> Types.WindowTerms:
-    """
-    @notice What times a run.
-    @dev Reverts for a run that the version does not have.
-    @param version Config version.
-    @param run From 0.
-    @return Number of runs, this run's deadline after the cycle's end, least intake, window (seconds, blocks).
-    """
-    return Types.WindowTerms(
-        run_count=convert(len(self.configs[version].run_deadlines), uint64),
-        deadline=self.configs[version].run_deadlines[run],
-        least_intake=self.configs[version].least_intake,
-        window=self.configs[version].window,
-        window_blocks=self.configs[version].window_blocks,
-    )
-
-
-@view
-@external
-@reentrant
-def rule_terms(version: uint256) -> (uint64, uint64):
-    """
-    @notice How meters are allocated, and how often.
-    @param version Config version.
-    @return Rule (0 pro rata, 1 FIFO), number of runs.
-    """
-    return self.configs[version].allocation_rule, convert(len(self.configs[version].run_deadlines), uint64)
-
-
-@view
-@external
-@reentrant
-def row_terms(version: uint256) -> (uint64, uint64, uint64):
-    """
-    @notice What times attested rows and claims.
-    @param version Config version.
-    @return Publish time, row window, claim window, in seconds.
-    """
-    return self.configs[version].publish_time, self.configs[version].row_window, self.configs[version].claim_window
-
-
-@view
-@external
-@reentrant
-def debt_terms() -> (uint64, uint64, uint64, uint64):
-    """
-    @notice How debts fall due, by the newest parameters.
-    @return Payable unit (base units), due time, fall-due interval (seconds), how many obligations are set off.
-    """
-    version: uint256 = self.config_version
-    return (
-        self.configs[version].payable_unit,
-        self.configs[version].due_time,
-        self.configs[version].fall_due_interval,
-        self.configs[version].set_off,
-    )
-
-
-@view
-@external
-@reentrant
-def is_rail(rail: bytes32) -> bool:
-    """
-    @notice Whether bank payments may use a rail, by the newest parameters.
-    @param rail ASCII code, padded right with zeros.
-    @return Whether it is listed.
-    """
-    return rail in self.configs[self.config_version].rails
-
-
-@view
-@external
-@reentrant
-def paused() -> bool:
-    """
-    @notice Whether intake of commitments and allocations rests now.
-    @return True from a pause until it is resumed or expires.
-    """
-    return block.timestamp < convert(self._pause(self.newest_pause).end, uint256)
-
-
-@view
-@external
-@reentrant
-def unpaused_since(time: uint64) -> uint64:
-    """
-    @notice How long a deadline has been running.
-    @dev Walks the pauses back to `time`; at most one can begin a week.
-    @param time Epoch seconds.
-    @return Seconds since then, those spent paused left out; 0 for a time to come.
-    """
-    now: uint64 = convert(block.timestamp, uint64)
-    if time >= now:
-        return 0
-    elapsed: uint64 = now - time
-    word: uint256 = self.newest_pause
-    for _: uint256 in range(2**16):
-        span: Pause = self._pause(word)
-        if span.end <= time:
-            break
-        elapsed -= min(span.end, now) - max(span.begin, time)
-        word = self.former_pauses[(word >> 128) - 1]
-    return elapsed
 
 
 # --- members (signed by the cold key, relayed by anyone) ---
@@ -465,42 +313,6 @@ def mark_compromised(member: bytes32, key: address, signature: Types.Signature, 
         self._set_standing(member, self._without_key(self.standing[member]))
 
 
-# --- guardian ---
-
-
-@external
-@reentrant
-def pause():
-    """
-    @notice Rests intake of commitments and allocations for 72 hours, unless resumed before.
-    @dev Not again within 7 days of the end of the last pause, whoever is guardian then.
-    """
-    assert msg.sender == self.guardian, "MemberRegistry: not the guardian"
-    word: uint256 = self.newest_pause
-    now: uint64 = convert(block.timestamp, uint64)
-    number: uint256 = word >> 128
-    if number > 0:
-        assert now >= self._pause(word).end + PAUSE_SPACING, "MemberRegistry: paused lately"
-        self.former_pauses[number] = word
-    self.newest_pause = self._pause_word(number + 1, now, now + MAX_PAUSE)
-    log IMemberRegistry.Paused(until=now + MAX_PAUSE)
-
-
-@external
-@reentrant
-def resume():
-    """
-    @notice Ends a pause early; by the guardian or the council.
-    """
-    assert msg.sender == self.guardian or msg.sender == self.council, "MemberRegistry: may not resume"
-    word: uint256 = self.newest_pause
-    span: Pause = self._pause(word)
-    now: uint64 = convert(block.timestamp, uint64)
-    assert now < span.end, "MemberRegistry: not paused"
-    self.newest_pause = self._pause_word(word >> 128, span.begin, now)
-    log IMemberRegistry.Resumed(at=now)
-
-
 # --- council ---
 
 
@@ -517,7 +329,7 @@ def admit(member: bytes32, roles: uint256, cold_key: address, hot_key: address, 
     @param payout Where its withdrawals go.
     @param beckn_key Ed25519 public key of its Beckn identity, zero if none.
     """
-    self._only_council()
+    governance._only_council()
     self._check_roles(roles)
     assert member != empty(bytes32), "MemberRegistry: no member id"
     word: uint256 = self.standing[member]
@@ -549,7 +361,7 @@ def set_roles(member: bytes32, roles: uint256):
     @param member Member id.
     @param roles Role bits, at least one; an attestor stays a utility.
     """
-    self._only_council()
+    governance._only_council()
     self._check_roles(roles)
     word: uint256 = self._known(member)
     assert roles & standing_word.UTILITY != 0 or member not in self.attestor_set, "MemberRegistry: attestor not utility"
@@ -564,7 +376,7 @@ def suspend(member: bytes32, suspended: bool):
     @param member Member id.
     @param suspended Whether it is, from now on.
     """
-    self._only_council()
+    governance._only_council()
     word: uint256 = self._known(member)
     assert standing_word._is_suspended(word) != suspended, "MemberRegistry: nothing changes"
     self._set_standing(member, word ^ standing_word.SUSPENDED)
@@ -577,7 +389,7 @@ def remove(member: bytes32):
     @notice Removes a member: it keeps its keys and payout, to sign and withdraw what is its, and no role.
     @param member Member id; an attestor is first taken out of the set.
     """
-    self._only_council()
+    governance._only_council()
     word: uint256 = self._known(member)
     assert member not in self.attestor_set, "MemberRegistry: is an attestor"
     self._set_standing(member, self._without_roles(word) & ~(standing_word.KNOWN | standing_word.SUSPENDED))
@@ -592,7 +404,7 @@ def replace_cold_key(member: bytes32, key: address):
     @param member Member id.
     @param key The new cold key.
     """
-    self._only_council()
+    governance._only_council()
     assert key != empty(address), "MemberRegistry: no cold key"
     old: address = self._effective(self.cold_keys[member])
     assert old != empty(address), "MemberRegistry: never a member"
@@ -608,7 +420,7 @@ def set_attestors(members: DynArray[bytes32, 32]):
     @notice Names the utilities that attest rows; the quorum follows from their number.
     @param members 1 to 32 member ids, each once; bit i of a mask is the i-th.
     """
-    self._only_council()
+    governance._only_council()
     count: uint256 = len(members)
     assert count > 0, "MemberRegistry: no attestors"
     for i: uint256 in range(count, bound=32):
@@ -623,56 +435,7 @@ def set_attestors(members: DynArray[bytes32, 32]):
     log IMemberRegistry.AttestorsSet(version=self.attestor_version, members=members, quorum=self.quorum)
 
 
-@external
-@reentrant
-def set_config(config: Types.Config):
-    """
-    @notice Adds a version of the parameters; cycles that have a commitment keep theirs.
-    @param config All parameters, within the bounds of modules/parameters.vy; currency, decimals and calendar as ever.
-    """
-    self._only_council()
-    assert (
-        config.currency == CURRENCY
-        and config.money_decimals == MONEY_DECIMALS
-        and config.slot_length == SLOT_LENGTH
-        and config.cycle_length == CYCLE_LENGTH
-        and config.anchor == ANCHOR
-    ), "MemberRegistry: fixed at deployment"
-    self._add_config(config)
-
-
-@external
-@reentrant
-def set_council(council: address):
-    """
-    @notice Hands governance over.
-    @param council Who governs from now on.
-    """
-    self._only_council()
-    assert council != empty(address), "MemberRegistry: no council"
-    self.council = council
-    log IMemberRegistry.CouncilSet(council=council)
-
-
-@external
-@reentrant
-def set_guardian(guardian: address):
-    """
-    @notice Names who may pause intake.
-    @param guardian The account; zero for nobody.
-    """
-    self._only_council()
-    self.guardian = guardian
-    log IMemberRegistry.GuardianSet(guardian=guardian)
-
-
 # --- internals ---
-
-
-@view
-@internal
-def _only_council():
-    assert msg.sender == self.council, "MemberRegistry: not the council"
 
 
 @pure
@@ -813,26 +576,3 @@ def _authorise(member: bytes32, struct_hash: bytes32, signature: Types.Signature
         assert signatures._recover(digest, signature) == key, "MemberRegistry: not the cold key"
     self.cold_sequence[member] += 1
     self.cold_keys[member] = Announcement(current=key, next=empty(address), valid_from=0)
-
-
-@internal
-def _add_config(config: Types.Config):
-    parameters._check(config)
-    version: uint256 = self.config_version + 1
-    digest: bytes32 = keccak256(abi_encode(config, ensure_tuple=False))
-    self.config_version = version
-    self.configs[version] = config
-    self.config_digest[version] = digest
-    log IMemberRegistry.ConfigSet(version=version, digest=digest, config=config)
-
-
-@pure
-@internal
-def _pause(word: uint256) -> Pause:
-    return Pause(begin=convert(word & (2**64 - 1), uint64), end=convert((word >> 64) & (2**64 - 1), uint64))
-
-
-@pure
-@internal
-def _pause_word(number: uint256, begin: uint64, end: uint64) -> uint256:
-    return number << 128 | convert(end, uint256) << 64 | convert(begin, uint256)

@@ -20,8 +20,8 @@ from .interfaces import Types
 
 implements: IObligationLedger
 
+from .modules import hot_keys
 from .modules import roles
-from .modules import signatures
 from .modules import typed_data
 
 AMOUNT_BITS: constant(uint256) = 96
@@ -201,9 +201,7 @@ def fall_due(member: bytes32, other: bytes32) -> uint64:
 
 
 @external
-def notify(
-    notice: Types.PaymentNotice, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]
-):
+def notify(notice: Types.PaymentNotice, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]):
     """
     @notice The debtor's word that it paid by bank, and what. From then on these obligations are not set off and do not
             count as overdue; they close when the creditor acknowledges.
@@ -211,7 +209,7 @@ def notify(
     @param notice Debtor, creditor, numbers of open obligations between them in the order in which they are to be
            closed, amount (base units, at most what is open of them), rail, value date (at most a day ahead),
            reference hash.
-    @param signature By the debtor's hot key; ignored where that is a contract.
+    @param signature By the debtor's hot key; v = 0 where that is a contract.
     @param wallet_signatures The contract's signature (ERC-1271), where the hot key is one; else empty.
     """
     assert self._is_signed(
@@ -219,9 +217,7 @@ def notify(
     ), "ObligationLedger: not signed by debtor"
     assert notice.amount > 0, "ObligationLedger: nothing paid"
     assert notice.reference_hash != empty(bytes32), "ObligationLedger: no reference"
-    assert (
-        self.references[notice.creditor][notice.reference_hash] == 0
-    ), "ObligationLedger: reference used"
+    assert self.references[notice.creditor][notice.reference_hash] == 0, "ObligationLedger: reference used"
     allowed: bool = staticcall REGISTRY.is_rail(notice.rail)
     assert allowed, "ObligationLedger: rail not allowed"
     value_date: uint256 = convert(notice.value_date, uint256)
@@ -267,9 +263,7 @@ def notify(
 
 @external
 def acknowledge(
-    acknowledgement: Types.Acknowledgement,
-    signature: Types.Signature,
-    wallet_signatures: DynArray[Bytes[1024], 1],
+    acknowledgement: Types.Acknowledgement, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]
 ):
     """
     @notice The creditor's word how much arrived under a reference, in all so far. What is new closes the notice's
@@ -277,7 +271,7 @@ def acknowledge(
     @dev Refused where it exceeds what was notified, or what is still open of these obligations (another reference may
          have paid them): money that came twice is returned between the two, not booked here.
     @param acknowledgement Creditor, reference hash, base units acknowledged in all so far (above the last).
-    @param signature By the creditor's hot key; ignored where that is a contract.
+    @param signature By the creditor's hot key; v = 0 where that is a contract.
     @param wallet_signatures The contract's signature (ERC-1271), where the hot key is one; else empty.
     """
     creditor: bytes32 = acknowledgement.creditor
@@ -350,9 +344,7 @@ def _close(index: uint256, at_most: uint256) -> uint256:
     closed: uint256 = min(open_amount, at_most)
     if closed > 0:
         self.amounts[index] = word + (closed << AMOUNT_BITS)
-        log IObligationLedger.Closed(
-            number=convert(index, uint64), amount=closed, open_amount=open_amount - closed
-        )
+        log IObligationLedger.Closed(number=convert(index, uint64), amount=closed, open_amount=open_amount - closed)
     return closed
 
 
@@ -428,10 +420,7 @@ def _unqueue(debtor: bytes32, creditor: bytes32, index: uint256):
 @view
 @internal
 def _is_signed(
-    member: bytes32,
-    struct_hash: bytes32,
-    signature: Types.Signature,
-    wallet_signatures: DynArray[Bytes[1024], 1],
+    member: bytes32, struct_hash: bytes32, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]
 ) -> bool:
     """
     @notice Whether the member's hot key, as it is now, signed.
@@ -439,8 +428,4 @@ def _is_signed(
     standing: uint256 = staticcall REGISTRY.standing(member)
     separator: bytes32 = staticcall REGISTRY.domain_separator()
     digest: bytes32 = typed_data._digest(separator, struct_hash)
-    key: address = roles._key(standing)
-    if roles._is_contract(standing):
-        return len(wallet_signatures) == 1 and signatures._wallet_accepts(key, digest, wallet_signatures[0])
-    # A malformed signature recovers to zero, which is also the key of a stranger.
-    return key != empty(address) and signatures._recover(digest, signature) == key
+    return hot_keys._is_signed(standing, digest, signature, wallet_signatures)

@@ -22,8 +22,8 @@ from .interfaces import Types
 
 implements: ISettlementEscrow
 
+from .modules import hot_keys
 from .modules import roles
-from .modules import signatures
 from .modules import typed_data
 
 # An amount of money has 96 bits, here and in the packed words.
@@ -105,7 +105,7 @@ def deposit(member: bytes32, amount: uint256):
     standing: uint256 = staticcall REGISTRY.standing(member)
     assert roles._is_known(standing), "SettlementEscrow: member unknown"
     held: uint256 = self.held
-    # Two steps, for the sum itself must not overflow.
+    # Two steps, for the sum itself must not overflow. While the token runs nothing can change `held`.
     assert amount <= MAX_AMOUNT and held + amount <= MAX_AMOUNT, "SettlementEscrow: too much held"
     moved: bool = extcall TOKEN.transferFrom(msg.sender, self, amount, default_return_value=True)
     assert moved, "SettlementEscrow: deposit refused by token"
@@ -118,22 +118,22 @@ def deposit(member: bytes32, amount: uint256):
 
 
 @external
-def withdraw(
-    withdrawal: Types.Withdrawal, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]
-):
+def withdraw(withdrawal: Types.Withdrawal, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]):
     """
     @notice Pays free money out to the member's registered payout address. Suspended and removed members too: a key
             that the registry still names can always take out what is its member's.
     @dev Never paused. A withdrawal of 0 spends its sequence number, and with it whatever else was signed under it.
     @param withdrawal Member id, amount (base units), sequence (from 0, without gaps).
-    @param signature By the member's hot key; ignored where that is a contract.
+    @param signature By the member's hot key; v = 0 where that is a contract.
     @param wallet_signatures The contract's signature (ERC-1271), where the hot key is one; else empty.
     """
     member: bytes32 = withdrawal.member
     standing: uint256 = staticcall REGISTRY.standing(member)
     separator: bytes32 = staticcall REGISTRY.domain_separator()
     digest: bytes32 = typed_data._digest(separator, typed_data._withdrawal(withdrawal))
-    assert self._is_signed(standing, digest, signature, wallet_signatures), "SettlementEscrow: not signed by member"
+    assert hot_keys._is_signed(
+        standing, digest, signature, wallet_signatures
+    ), "SettlementEscrow: not signed by member"
 
     account: uint256 = self.accounts[member]
     amount: uint256 = convert(withdrawal.amount, uint256)
@@ -241,18 +241,3 @@ def _take(payer: bytes32, amount: uint256):
     account: uint256 = self.accounts[payer]
     assert amount <= account & MAX_AMOUNT, "SettlementEscrow: lock not covered"
     self.accounts[payer] = account - amount
-
-
-@view
-@internal
-def _is_signed(
-    standing: uint256, digest: bytes32, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]
-) -> bool:
-    """
-    @notice Whether the hot key in a standing word signed the digest.
-    """
-    key: address = roles._key(standing)
-    if roles._is_contract(standing):
-        return len(wallet_signatures) == 1 and signatures._wallet_accepts(key, digest, wallet_signatures[0])
-    # A malformed signature recovers to zero, which is also the key of a stranger.
-    return key != empty(address) and signatures._recover(digest, signature) == key

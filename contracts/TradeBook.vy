@@ -22,18 +22,15 @@ implements: ITradeBook
 from .modules import merkle
 from .modules import preimages
 from .modules import roles
-from .modules import signatures
+from .modules import signatures as signing
 from .modules import typed_data
 
 # A trade's word: bit 0 it is registered, bit 1 it is curtailed, bits 64-127 the lowest curtailment in Wh.
 REGISTERED: constant(uint256) = 1
 CURTAILED: constant(uint256) = 2
 LOWEST_SHIFT: constant(uint256) = 64
-LOWEST_MASK: constant(uint256) = (2**64 - 1) << 64
 
-# In a template's shape: from this bit on, one bit per role that pays in some flow.
-PAYERS_SHIFT: constant(uint256) = 32
-# Roles in a template, apart from the platforms and the market agent, which never curtail on their own.
+# In a template's shape: these roles pay in some flow. (Platforms and market agent never curtail alone anyway.)
 GRID_OPERATOR_PAYS: constant(uint256) = 1 << 35
 BUYER_UTILITY_PAYS: constant(uint256) = 1 << 36
 SELLER_UTILITY_PAYS: constant(uint256) = 1 << 37
@@ -131,16 +128,24 @@ def commit_batch(
     assert batch.count != 0 and batch.count <= merkle.MAX_COUNT, "TradeBook: count out of bounds"
     assert batch.root != empty(bytes32), "TradeBook: zero root"
     assert batch.sequence > self.last_sequence[a][b], "TradeBook: sequence not higher"
-    self.last_sequence[a][b] = batch.sequence
 
     signers: DynArray[bytes32, 18] = [a]
     if b != a:
         signers.append(b)
-    for payer: bytes32 in self._payers(batch.locks):
+    payers: DynArray[bytes32, 16] = self._payers(batch.locks)
+    for payer: bytes32 in payers:
         if payer != a and payer != b:
             signers.append(payer)
-    self._check_signatures(signers, typed_data._trade_batch(batch), signatures, wallet_signatures, True)
+    standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(signers)
+    self._check_active(standings)
+    self._check_signatures(
+        standings,
+        typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_batch(batch)),
+        signatures,
+        wallet_signatures,
+    )
 
+    self.last_sequence[a][b] = batch.sequence
     record: Types.Commitment = Types.Commitment(
         cycle=batch.cycle,
         platform_a=a,
@@ -151,10 +156,361 @@ def commit_batch(
         root=batch.root,
         committed_at=convert(block.timestamp, uint64),
     )
-    number: uint64 = 0
-    version: uint256 = 0
-    number, version = self._commit(record)
+    number: uint64 = self.commitment_count + 1
+    self._commit(number, record)
     if len(batch.locks) != 0:
         extcall ESCROW.lock(batch.cycle, batch.locks)
     log ITradeBook.BatchCommitted(number=number, cycle=batch.cycle, record=record, locks=batch.locks)
     return number
+
+
+@external
+def register_trade(
+    trade: Types.Trade,
+    signatures: DynArray[Types.Signature, 6],
+    locks: DynArray[Types.Lock, 16],
+    lock_signatures: DynArray[Types.Signature, 16],
+    wallet_signatures: DynArray[Bytes[1024], 2],
+) -> uint64:
+    """
+    @notice Commits one trade in the open, with every signature on it verified; proofs need none of them later.
+    @dev A signer's key may be one that it had within the key grace. Contracts do not sign trades, only locks.
+    @param trade The trade; energy in Wh, rates in base units per kWh, times in epoch seconds.
+    @param signatures By its signers in role order (buyer platform, seller platform, buyer utility, seller utility, grid
+           operator, market agent), each member once.
+    @param locks What of the trade's payments is locked, base units; sorted by payer and payee.
+    @param lock_signatures Of TradeLocks, by the payers in the order of the locks, each once.
+    @param wallet_signatures Of those payers whose key is a contract (v = 0), in the order met.
+    @return The commitment's number.
+    """
+    assert not staticcall REGISTRY.paused(), "TradeBook: paused registration"
+    assert trade.slot_end == trade.slot_start + SLOT_LENGTH, "TradeBook: not one slot"
+    assert block.timestamp <= convert(trade.valid_until, uint256), "TradeBook: no longer valid"
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
+    word: uint256 = self.trade_words[digest]
+    assert word & REGISTERED == 0, "TradeBook: registered already"
+    self.trade_words[digest] = word | REGISTERED
+
+    platforms_sorted: bool = convert(trade.buyer_platform, uint256) <= convert(trade.seller_platform, uint256)
+    record: Types.Commitment = Types.Commitment(
+        cycle=self._cycle_of(trade.slot_start),
+        platform_a=trade.buyer_platform if platforms_sorted else trade.seller_platform,
+        platform_b=trade.seller_platform if platforms_sorted else trade.buyer_platform,
+        sequence=0,
+        earliest_slot=trade.slot_start,
+        count=1,
+        root=preimages._trade_leaf(digest),
+        committed_at=convert(block.timestamp, uint64),
+    )
+    number: uint64 = self.commitment_count + 1
+    version: uint256 = self._commit(number, record)
+    self._check_trade_signatures(trade, digest, signatures, version)
+
+    payers: DynArray[bytes32, 16] = self._payers(locks)
+    if len(payers) != 0:
+        standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(payers)
+        self._check_active(standings)
+        self._check_signatures(
+            standings,
+            typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_locks(digest, locks)),
+            lock_signatures,
+            wallet_signatures,
+        )
+        extcall ESCROW.lock(record.cycle, locks)
+    log ITradeBook.TradeRegistered(number=number, cycle=record.cycle, record=record, trade=trade, locks=locks)
+    return number
+
+
+@external
+def curtail(
+    curtailment: Types.Curtailment,
+    place: Types.Place,
+    trade: Types.Trade,
+    signatures: DynArray[Types.Signature, 6],
+    wallet_signatures: DynArray[Bytes[1024], 2],
+):
+    """
+    @notice Lowers what is contracted by a committed trade; 0 cancels it.
+    @dev The way follows from the number of signatures, each has its own last time. A utility that pays or trades itself
+         has a stake in the figure, so it never curtails but together with all signers.
+    @param curtailment What was signed; Wh.
+    @param place Where the trade stands, with its proof.
+    @param trade The trade.
+    @param signatures One utility's, before the slot starts; both utilities' (the buyer's first; once if one member),
+           before it ends; or all signers' in role order, before the cycle ends.
+    @param wallet_signatures Of those whose key is a contract (v = 0), in the order met.
+    """
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
+    assert (
+        curtailment.commitment == place.number and curtailment.index == place.index
+    ), "TradeBook: another place was signed"
+    assert self.commitment[place.number] == preimages._commitment(place.commitment), "TradeBook: unknown commitment"
+    assert merkle._verify(
+        place.commitment.root,
+        convert(place.commitment.count, uint256),
+        convert(place.index, uint256),
+        preimages._trade_leaf(digest),
+        place.path,
+    ), "TradeBook: trade not in it"
+    cycle: uint64 = place.commitment.cycle
+    assert cycle == self._cycle_of(trade.slot_start), "TradeBook: slot of another cycle"
+    word: uint256 = self.trade_words[digest]
+    assert curtailment.contracted_wh < self._contracted(word, trade.contracted_wh), "TradeBook: does not lower"
+
+    struct_hash: bytes32 = typed_data._curtailment(curtailment)
+    last: uint64 = self._check_curtailers(trade, struct_hash, signatures, wallet_signatures)
+    assert block.timestamp < convert(last, uint256), "TradeBook: too late to curtail"
+
+    self.trade_words[digest] = (
+        (word & REGISTERED) | CURTAILED | (convert(curtailment.contracted_wh, uint256) << LOWEST_SHIFT)
+    )
+    extcall ORACLE.record_curtailment(cycle, place.number, struct_hash)
+    log ITradeBook.Curtailed(
+        trade_digest=digest,
+        cycle=cycle,
+        number=place.number,
+        index=place.index,
+        contracted_wh=curtailment.contracted_wh,
+        reason=curtailment.reason,
+    )
+
+
+# --- internals ---
+
+
+@internal
+def _commit(number: uint64, record: Types.Commitment) -> uint256:
+    """
+    @notice Checks the times of a commitment and keeps its record.
+    @dev Time spent paused within the gate shortens it, so that a pause does not shut out trades that it delayed.
+    @return The config version that governs the cycle.
+    """
+    earliest: uint64 = record.earliest_slot
+    assert record.cycle == self._cycle_of(earliest), "TradeBook: not in the cycle"
+    assert (earliest - ANCHOR) % SLOT_LENGTH == 0, "TradeBook: not on the slot grid"
+    record_hash: bytes32 = preimages._commitment(record)
+    self.commitment_count = number
+    self.commitment[number] = record_hash
+    version: uint256 = extcall ORACLE.record_commitment(record.cycle, number, record_hash)
+
+    gate: uint64 = 0
+    ahead: uint64 = 0
+    gate, ahead = staticcall REGISTRY.gate_terms(version)
+    now: uint64 = record.committed_at
+    shortened: uint64 = staticcall REGISTRY.unpaused_since(now - gate)
+    assert now + shortened <= earliest, "TradeBook: gate closed"
+    assert now + ahead >= ANCHOR + record.cycle * CYCLE_LENGTH, "TradeBook: too far ahead"
+    return version
+
+
+@view
+@internal
+def _check_trade_signatures(
+    trade: Types.Trade, digest: bytes32, trade_signatures: DynArray[Types.Signature, 6], version: uint256
+):
+    """
+    @notice Refuses a trade unless every member that fills a role holds it, is active and signed.
+    """
+    parties: DynArray[Types.Party, 12] = self._parties(trade)
+    assert len(trade_signatures) == len(parties), "TradeBook: not its signers' signatures"
+    members: DynArray[bytes32, 6] = []
+    for i: uint256 in range(len(parties), bound=6):
+        key: address = signing._recover(digest, trade_signatures[i])
+        assert key != empty(address), "TradeBook: malformed signature"
+        parties[i].key = key
+        members.append(parties[i].member)
+    fault: uint256 = staticcall REGISTRY.check_parties(parties, convert(block.timestamp, uint64), version)
+    assert fault != 1, "TradeBook: party without its role"
+    assert fault == 0, "TradeBook: not a party's key"
+    standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(members)
+    self._check_active(standings)
+
+
+@view
+@internal
+def _check_curtailers(
+    trade: Types.Trade,
+    struct_hash: bytes32,
+    given: DynArray[Types.Signature, 6],
+    wallet_signatures: DynArray[Bytes[1024], 2],
+) -> uint64:
+    """
+    @notice Refuses a curtailment that is not signed in one of the three ways.
+    @return The time until which this way is open, epoch seconds.
+    """
+    shape: uint256 = staticcall FLOWS.shape(trade.template)
+    assert shape != 0, "TradeBook: unknown template"
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, struct_hash)
+    signers: DynArray[bytes32, 6] = []
+    parties: DynArray[Types.Party, 12] = self._parties(trade)
+    for party: Types.Party in parties:
+        signers.append(party.member)
+    last: uint64 = ANCHOR + (self._cycle_of(trade.slot_start) + 1) * CYCLE_LENGTH
+    if len(given) != len(signers):
+        # The utilities' list is always shorter than all signers': platforms sign too, and no neutral utility is one.
+        signers = []
+        utility_count: uint256 = 1
+        if self._is_neutral(trade.buyer_utility, trade, shape):
+            signers.append(trade.buyer_utility)
+        if trade.seller_utility != trade.buyer_utility:
+            utility_count = 2
+            if self._is_neutral(trade.seller_utility, trade, shape):
+                signers.append(trade.seller_utility)
+        last = trade.slot_end
+        if len(signers) != utility_count or len(given) != utility_count:
+            assert len(given) == 1, "TradeBook: signers do not fit"
+            either: DynArray[uint256, 128] = staticcall REGISTRY.standings(signers)
+            for standing: uint256 in either:
+                if self._is_signed(standing, digest, given[0], wallet_signatures, 0):
+                    return trade.slot_start
+            raise "TradeBook: no neutral utility signed"
+    standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(signers)
+    self._check_signatures(standings, digest, given, wallet_signatures)
+    return last
+
+
+@view
+@internal
+def _check_signatures(
+    standings: DynArray[uint256, 128],
+    digest: bytes32,
+    given: DynArray[Types.Signature, 18],
+    wallet_signatures: DynArray[Bytes[1024], 2],
+):
+    """
+    @notice Refuses a list of signatures unless it is the digest's by the hot keys in these words, one for one.
+    """
+    assert len(given) == len(standings), "TradeBook: wrong number of signatures"
+    wallets: uint256 = 0
+    for i: uint256 in range(len(standings), bound=18):
+        assert self._is_signed(standings[i], digest, given[i], wallet_signatures, wallets), "TradeBook: wrong signature"
+        if roles._is_contract(standings[i]):
+            wallets += 1
+
+
+@view
+@internal
+def _is_signed(
+    standing: uint256,
+    digest: bytes32,
+    signature: Types.Signature,
+    wallet_signatures: DynArray[Bytes[1024], 2],
+    wallet: uint256,
+) -> bool:
+    """
+    @notice Whether the hot key in a standing word signed the digest.
+    @param wallet Which of the wallet signatures is meant if the key is a contract.
+    """
+    if roles._is_contract(standing):
+        return (
+            signature.v == 0
+            and wallet < len(wallet_signatures)
+            and signing._wallet_accepts(roles._key(standing), digest, wallet_signatures[wallet])
+        )
+    # A stopped key is zero in the word, and so is what is recovered from a malformed signature.
+    signer: address = signing._recover(digest, signature)
+    return signer != empty(address) and signer == roles._key(standing)
+
+
+@pure
+@internal
+def _check_active(standings: DynArray[uint256, 128]):
+    """
+    @notice Refuses members that may commit nothing new.
+    """
+    for standing: uint256 in standings:
+        assert roles._is_known(standing) and not roles._is_suspended(standing), "TradeBook: signer not active"
+
+
+@pure
+@internal
+def _payers(locks: DynArray[Types.Lock, 16]) -> DynArray[bytes32, 16]:
+    """
+    @notice The payers in a list of locks, each once, in its order. Refuses a list that is not strictly sorted.
+    """
+    payers: DynArray[bytes32, 16] = []
+    payer: bytes32 = empty(bytes32)
+    payee: bytes32 = empty(bytes32)
+    for lock: Types.Lock in locks:
+        assert lock.payer != lock.payee, "TradeBook: lock with oneself"
+        assert lock.amount != 0, "TradeBook: empty lock"
+        if len(payers) == 0 or convert(lock.payer, uint256) > convert(payer, uint256):
+            payers.append(lock.payer)
+        else:
+            assert (
+                lock.payer == payer and convert(lock.payee, uint256) > convert(payee, uint256)
+            ), "TradeBook: locks not sorted"
+        payer = lock.payer
+        payee = lock.payee
+    return payers
+
+
+@pure
+@internal
+def _parties(trade: Types.Trade) -> DynArray[Types.Party, 12]:
+    """
+    @notice The members that fill a trade's roles, in role order, each once, with all the registry roles it needs.
+    """
+    filled: bytes32[6] = [
+        trade.buyer_platform,
+        trade.seller_platform,
+        trade.buyer_utility,
+        trade.seller_utility,
+        trade.grid_operator,
+        trade.market_agent,
+    ]
+    needed: uint256[6] = [
+        roles.PLATFORM, roles.PLATFORM, roles.UTILITY, roles.UTILITY, roles.GRID_OPERATOR, roles.MARKET_AGENT
+    ]
+    parties: DynArray[Types.Party, 12] = []
+    for role: uint256 in range(6):
+        # Only grid operator and market agent may be unfilled; who else is missing fails as a stranger.
+        if role > 3 and filled[role] == empty(bytes32):
+            continue
+        is_new: bool = True
+        for i: uint256 in range(len(parties), bound=6):
+            if parties[i].member == filled[role]:
+                parties[i].roles |= needed[role]
+                is_new = False
+                break
+        if is_new:
+            parties.append(Types.Party(member=filled[role], roles=needed[role], key=empty(address)))
+    return parties
+
+
+@pure
+@internal
+def _is_neutral(utility: bytes32, trade: Types.Trade, shape: uint256) -> bool:
+    """
+    @notice Whether a utility of the trade has no stake in its figure: its member is neither a platform nor the market
+            agent, and fills no role that pays.
+    """
+    return not (
+        utility == trade.buyer_platform
+        or utility == trade.seller_platform
+        or utility == trade.market_agent
+        or (utility == trade.grid_operator and shape & GRID_OPERATOR_PAYS != 0)
+        or (utility == trade.buyer_utility and shape & BUYER_UTILITY_PAYS != 0)
+        or (utility == trade.seller_utility and shape & SELLER_UTILITY_PAYS != 0)
+    )
+
+
+@pure
+@internal
+def _contracted(word: uint256, contracted_wh: uint64) -> uint64:
+    """
+    @notice The lower of what the trade says and the lowest curtailment in its word, Wh.
+    """
+    if word & CURTAILED == 0:
+        return contracted_wh
+    return min(contracted_wh, convert(word >> LOWEST_SHIFT, uint64))
+
+
+@view
+@internal
+def _cycle_of(slot_start: uint64) -> uint64:
+    """
+    @notice The number of the cycle in which a slot lies.
+    """
+    assert slot_start >= ANCHOR, "TradeBook: before the anchor"
+    return (slot_start - ANCHOR) // CYCLE_LENGTH

@@ -24,12 +24,12 @@ from settlement.units import metered_wh
 
 INDIA = timezone(timedelta(hours=5, minutes=30), "IST")
 FIRST_DATE = date(2026, 8, 1)
-DAYS = 8  # day 0 is only what the first evening's offers look back at
+DAYS = 8  # day 0, the eve of the first delivery, is only what the first offers look back at
 HOURS = 24
 PLATFORMS = 3
 UTILITIES = 2
 
-INSTALLED = Path("build/homes")
+INSTALLED = Path(__file__).resolve().parents[1] / "build" / "homes"
 DATA = Path("citylearn/data/citylearn_challenge_2022_phase_all")
 
 _LOAD = "Equipment Electric Power [kWh]"
@@ -66,7 +66,7 @@ class HomeHour:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A house, by `index` from 0, with `DAYS` × `HOURS` hours; day 0 is 1 August, hour 0 begins at midnight."""
+    """A house, by `index` from 0, with `DAYS` × `HOURS` hours: day 0 is 1 August, hour 0 begins at Indian midnight."""
 
     index: int
     hours: tuple[HomeHour, ...]
@@ -139,7 +139,7 @@ def _hours(file: Path, nominal_kw: Decimal) -> tuple[HomeHour, ...]:
     if len(rows) < DAYS * HOURS:
         raise ValueError(f"{file.name}: {len(rows)} hours from 1 August, expected {DAYS * HOURS}")
     for position, row in enumerate(rows):
-        if (Decimal(row["Month"]), Decimal(row["Hour"])) != (8, position % HOURS + 1):
+        if (int(Decimal(row["Month"])), int(Decimal(row["Hour"]))) != (8, position % HOURS + 1):
             raise ValueError(f"{file.name}: row {position} is month {row['Month']}, hour {row['Hour']}")
     return tuple(_hour(Decimal(row[_LOAD]), Decimal(row[_SOLAR]), nominal_kw) for row in rows)
 

@@ -2,9 +2,9 @@
 
 At 18:00 Indian time each platform offers, for every hour of the next day, what its sellers exported in the same hour
 of the last day whose meters have been read by then: that very day for hours that are over, the day before for the
-evening hours. Buyers ask for what they imported in that hour. The market matches greedily, so the quantities are a
-naive forecast, and what the homes then deliver falls short of it as it does in life. Pure: the same homes give the
-same trades.
+evening hours. Buyers ask for what they imported in that hour. So the quantities are a naive forecast, and what the
+homes then deliver and use falls short of it as it does in life. Energy goes in lots of at most 500 Wh; buyers choose
+in turns, each the cheapest lot left. Pure: the same homes give the same trades.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from demo.homes import DAYS, HOURS, Home
 
 OFFERED_AT_HOUR = 18
 DELIVERY_DAYS = range(1, DAYS)
+LOT_WH = 500
 LEAST_TRADE_WH = 50
 
 # Prices in base units (10^-6 INR) per kWh.
@@ -36,6 +37,13 @@ class PlannedTrade:
     price: int
 
 
+@dataclass(slots=True)
+class _Lot:
+    seller: int
+    price: int
+    wh: int
+
+
 def price_of(home: int) -> int:
     """What a home asks for its energy all week, base units per kWh: no two of the homes ask the same."""
     steps = (HIGHEST_PRICE - LOWEST_PRICE) // PRICE_STEP + 1
@@ -48,25 +56,37 @@ def reference_day(day: int, hour: int) -> int:
 
 
 def plan_trades(homes: Sequence[Home]) -> tuple[PlannedTrade, ...]:
-    """All trades of the week, ordered by (day, hour, buyer, seller).
+    """All trades of the week, ordered by (day, hour, buyer, seller, Wh).
 
-    A pair of homes trades at most once in an hour. The evening hours of the first delivery day have no day to look
+    A pair of homes may trade several lots in an hour. The evening hours of the first delivery day have no day to look
     back at, so nothing is offered in them.
     """
     return tuple(sorted(trade for day in DELIVERY_DAYS for hour in range(HOURS) for trade in _match(homes, day, hour)))
 
 
 def _match(homes: Sequence[Home], day: int, hour: int) -> Iterator[PlannedTrade]:
-    """The trades of one hour: the buyer who needs most chooses first, each takes the cheapest offers left."""
+    """The trades of one hour. Who needs most chooses first, and all choose again until nobody finds a lot."""
     seen = reference_day(day, hour)
     if seen < 0:
         return
-    offers = {home.index: home.exported_wh(seen, hour) for home in sorted(homes, key=lambda home: price_of(home.index))}
-    for buyer in sorted(homes, key=lambda home: (-home.imported_wh(seen, hour), home.index)):
-        wanted = buyer.imported_wh(seen, hour)
-        for seller, offered in offers.items():
-            wh = min(wanted, offered)
-            if wh >= LEAST_TRADE_WH:
-                yield PlannedTrade(day, hour, buyer.index, seller, wh, price_of(seller))
-                wanted -= wh
-                offers[seller] -= wh
+    lots = sorted((lot for home in homes for lot in _lots(home, seen, hour)), key=lambda lot: lot.price)
+    needs = {home.index: home.imported_wh(seen, hour) for home in homes}
+    choosing = sorted(needs, key=lambda home: (-needs[home], home))
+    while choosing:
+        still_choosing = []
+        for buyer in choosing:
+            lot = next((lot for lot in lots if min(lot.wh, needs[buyer]) >= LEAST_TRADE_WH), None)
+            if lot:
+                wh = min(lot.wh, needs[buyer])
+                lot.wh -= wh
+                needs[buyer] -= wh
+                still_choosing.append(buyer)
+                yield PlannedTrade(day, hour, buyer, lot.seller, wh, lot.price)
+        choosing = still_choosing
+
+
+def _lots(home: Home, day: int, hour: int) -> Iterator[_Lot]:
+    """A home's surplus of an hour in lots of at most 500 Wh."""
+    surplus = home.exported_wh(day, hour)
+    for start in range(0, surplus, LOT_WH):
+        yield _Lot(home.index, price_of(home.index), min(LOT_WH, surplus - start))

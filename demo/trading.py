@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from demo.calendar import CONFIG, cycle, day_start, slot
+from demo.homes import Home
 from demo.market import PlannedTrade
 from demo.members import Member, Members
-from settlement import merkle
-from settlement.canonical_json import canonical_json
+from settlement import canonical_json, merkle
 from settlement.config import HOUR
 from settlement.formula.templates import FIXED_PRICE_SETTLED, INTER_UTILITY
 from settlement.hashing import ZERO_HASH, Hash32, keccak256
@@ -27,31 +27,35 @@ WHEELING_SELLER = 30 * PAISE
 Pair: TypeAlias = tuple[Hash32, Hash32]
 
 
-def utility_of(members: Members, home: int) -> Member:
+def utility_of(members: Members, home: Home) -> Member:
     """The utility whose meter a home has."""
-    return members.serving[home % 2]
+    return members.serving[home.utility]
 
 
-def platform_of(members: Members, home: int) -> Member:
+def platform_of(members: Members, home: Home) -> Member:
     """The platform on which a home trades."""
-    return members.platforms[home % 3]
+    return members.platforms[home.platform]
 
 
 def meter_text(home: int) -> str:
-    """A home's meter as messages write it."""
+    """A home's meter as messages write it, by the home's index."""
     return f"der://meter/IN-{home + 1:04d}"
 
 
-def meter_salt(utility: Member, meter: str, cycle_number: int) -> Hash32:
-    """The salt of one meter in one cycle, which its utility makes from a secret of its own."""
-    return keccak256(b"meter salt", utility.cold_key, meter.encode(), cycle_number.to_bytes(8, "big"))
+def canonical_meter(home: Home) -> str:
+    """The one text for a home's meter."""
+    return canonical_meter_id(meter_text(home.index))
 
 
-def meter_pseudonym(members: Members, home: int, cycle_number: int) -> Hash32:
+def meter_salt(members: Members, home: Home, cycle_number: int) -> Hash32:
+    """The salt of a home's meter in one cycle, which its utility makes from a secret of its own."""
+    secret = utility_of(members, home).cold_key
+    return keccak256(b"meter salt", secret, meter_text(home.index).encode(), cycle_number.to_bytes(8, "big"))
+
+
+def meter_pseudonym(members: Members, home: Home, cycle_number: int) -> Hash32:
     """How a home's meter is known on chain in one cycle."""
-    utility = utility_of(members, home)
-    meter = canonical_meter_id(meter_text(home), utility.subscriber)
-    return meter_hash(meter_salt(utility, meter, cycle_number), meter)
+    return meter_hash(meter_salt(members, home, cycle_number), canonical_meter(home))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +67,17 @@ class SignedTrade:
     signatures: tuple[Signature, ...]
 
 
-def make_trade(members: Members, plan: PlannedTrade, number: int) -> Trade:
+def make_trade(members: Members, homes: Sequence[Home], plan: PlannedTrade, number: int) -> Trade:
     """The trade of a match: `number` counts the day's trades from 0."""
-    buyer, seller = platform_of(members, plan.buyer_home), platform_of(members, plan.seller_home)
-    buyer_utility, seller_utility = utility_of(members, plan.buyer_home), utility_of(members, plan.seller_home)
+    buying, selling = homes[plan.buyer_home], homes[plan.seller_home]
+    buyer, seller = platform_of(members, buying), platform_of(members, selling)
+    buyer_utility, seller_utility = utility_of(members, buying), utility_of(members, selling)
     starts, cycle_number = slot(plan.day, plan.hour), cycle(plan.day)
     inside = buyer_utility is seller_utility
     transaction = f"demo-{plan.day}-{number}"
     item = f"offer-{plan.seller_home}-{plan.hour}"
     salt = keccak256(b"trade salt", seller.cold_key, transaction.encode())
-    order = canonical_json({"transaction": transaction, "item": item, "wh": plan.wh, "price": str(plan.price)})
+    order = canonical_json.dumps({"transaction": transaction, "item": item, "wh": plan.wh, "price": str(plan.price)})
     return Trade(
         trade_id=trade_id(buyer.id, seller.id, transaction, item, starts),
         template=(FIXED_PRICE_SETTLED if inside else INTER_UTILITY).template_id,
@@ -82,8 +87,8 @@ def make_trade(members: Members, plan: PlannedTrade, number: int) -> Trade:
         seller_utility=seller_utility.id,
         grid_operator=members.grid_operator.id if inside else ZERO_HASH,
         market_agent=ZERO_HASH,
-        buyer_meter=meter_pseudonym(members, plan.buyer_home, cycle_number),
-        seller_meter=meter_pseudonym(members, plan.seller_home, cycle_number),
+        buyer_meter=meter_pseudonym(members, buying, cycle_number),
+        seller_meter=meter_pseudonym(members, selling, cycle_number),
         slot_start=starts,
         slot_end=starts + CONFIG.slot_length,
         contracted_wh=plan.wh,
@@ -120,13 +125,13 @@ def worst_case(trade: Trade) -> int:
     return trade.contracted_wh * trade.rates[0] // 1000
 
 
-def locks_for(trades: Sequence[SignedTrade], share: Callable[[int], int]) -> tuple[Lock, ...]:
-    """Locks of the trades' payments between platforms; `share` makes the locked amount of the worst case."""
+def locks_for(trades: Sequence[SignedTrade], share: Callable[[Pair, int], int]) -> tuple[Lock, ...]:
+    """Locks of the trades' payments between platforms; `share` makes what is locked of an ordered pair's worst case."""
     worst: dict[Pair, int] = defaultdict(int)
     for one in trades:
         if one.trade.buyer_platform != one.trade.seller_platform:
             worst[one.trade.buyer_platform, one.trade.seller_platform] += worst_case(one.trade)
-    locks = (Lock(payer, payee, share(amount)) for (payer, payee), amount in sorted(worst.items()))
+    locks = (Lock(payer, payee, share((payer, payee), amount)) for (payer, payee), amount in sorted(worst.items()))
     return tuple(lock for lock in locks if lock.amount)
 
 

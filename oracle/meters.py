@@ -69,85 +69,83 @@ class MeterReading:
 
 
 def read_readings(
-    path: Path, calendar: Calendar, known_meters: Container[str], zone: tzinfo, utility: str
+    path: Path, calendar: Calendar, known_meters: Container[str], zone: tzinfo
 ) -> tuple[MeterReading, ...]:
     """The readings of a file, in its order; a line that repeats an earlier reading is dropped.
 
     `known_meters` are canonical ids (`settlement.identity.canonical_meter_id`), `zone` is the market's and holds for
-    times without an offset, `utility` is the subscriber id that a bare meter id belongs to. Raises ReadingError at
-    the first line that breaks a rule, OSError where the file cannot be read.
+    times without an offset. Raises ReadingError at the first line that breaks a rule, OSError where the file cannot be
+    read.
     """
     readings: dict[tuple[str, int, Direction], MeterReading] = {}
     # A byte that is no UTF-8 becomes a lone surrogate, which its field then refuses at its own line.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         for line, cells in _lines(path, file):
             try:
-                reading = _reading(cells, calendar, known_meters, zone, utility)
-            except _Refused as refusal:
-                raise ReadingError(path, line, refusal.field, refusal.message) from refusal.__cause__
+                reading = _reading(cells, calendar, known_meters, zone)
+            except _FieldError as error:
+                raise ReadingError(path, line, error.field, error.message) from error.__cause__
             known = readings.setdefault((reading.meter_id, reading.slot_start, reading.direction), reading)
             if known != reading:
-                raise ReadingError(
-                    path, line, "line", "differs from an earlier line for this meter, slot and direction"
-                )
+                raise ReadingError(path, line, "line", "differs from an earlier one for this meter, slot, direction")
     return tuple(readings.values())
 
 
-class _Refused(Exception):
-    """A line that breaks a rule, before file and line are known."""
+class _FieldError(Exception):
+    """A field that breaks a rule, before file and line are known. A long value is cut: it must not fill the log."""
 
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, field: str, message: str, value: str) -> None:
+        shown = repr(value)
         self.field = field
-        self.message = message
+        self.message = f"{message} (got {shown if len(shown) <= 80 else shown[:77] + '...'})"
+        super().__init__(self.message)
 
 
 def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
     """Each record with the number of its last line, by column name; the header is checked and not returned."""
+    records = _records(path, file)
+    line, header = next(records, (1, []))
+    if tuple(header) != COLUMNS:
+        raise ReadingError(path, line, "line", f"the header must be {','.join(COLUMNS)}")
+    for line, cells in records:
+        if len(cells) != len(COLUMNS):
+            raise ReadingError(path, line, "line", f"broken: {len(cells)} fields, expected {len(COLUMNS)}")
+        yield line, dict(zip(COLUMNS, cells, strict=True))
+
+
+def _records(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:
     records = csv.reader(file, strict=True)
-    header = False
     while True:
         try:
             cells = next(records)
         except StopIteration:
-            break
+            return
         except csv.Error as error:
             raise ReadingError(path, records.line_num, "line", f"broken: {error}") from error
-        if not header:
-            if tuple(cells) != COLUMNS:
-                raise ReadingError(path, records.line_num, "line", f"the header must be {','.join(COLUMNS)}")
-            header = True
-        elif len(cells) != len(COLUMNS):
-            raise ReadingError(path, records.line_num, "line", f"broken: {len(cells)} fields, expected {len(COLUMNS)}")
-        else:
-            yield records.line_num, dict(zip(COLUMNS, cells, strict=True))
-    if not header:
-        raise ReadingError(path, 1, "line", "the file is empty, expected a header")
+        yield records.line_num, cells
 
 
-def _reading(
-    cells: dict[str, str], calendar: Calendar, known_meters: Container[str], zone: tzinfo, utility: str
-) -> MeterReading:
-    meter_id = _meter(cells["meter_id"], known_meters, utility)
+def _reading(cells: dict[str, str], calendar: Calendar, known_meters: Container[str], zone: tzinfo) -> MeterReading:
+    meter_id = _meter(cells["meter_id"], known_meters)
     slot_start = _time("slot_start", cells["slot_start"], zone)
     slot_end = _time("slot_end", cells["slot_end"], zone)
     if not calendar.is_on_grid(slot_start):
-        raise _Refused("slot_start", f"off the market's grid: {cells['slot_start']!r}")
+        raise _FieldError("slot_start", "off the market's grid", cells["slot_start"])
     if slot_end != slot_start + calendar.slot_length:
-        raise _Refused("slot_end", f"not {calendar.slot_length} s after slot_start: {cells['slot_end']!r}")
+        raise _FieldError("slot_end", f"not {calendar.slot_length} s after slot_start", cells["slot_end"])
     direction = _choice("direction", cells["direction"], Direction)
     quality = _choice("quality", cells["quality"], Quality)
     raw_kwh = cells["kwh"]
     return MeterReading(meter_id, slot_start, slot_end, direction, _wh(raw_kwh, quality), raw_kwh, quality)
 
 
-def _meter(text: str, known_meters: Container[str], utility: str) -> str:
+def _meter(text: str, known_meters: Container[str]) -> str:
     try:
-        meter_id = canonical_meter_id(text, utility)
+        meter_id = canonical_meter_id(text)
     except SettlementError as error:
-        raise _Refused("meter_id", str(error)) from error
+        raise _FieldError("meter_id", error.message, text) from error
     if meter_id not in known_meters:
-        raise _Refused("meter_id", f"unknown meter: {text!r}")
+        raise _FieldError("meter_id", "unknown meter", text)
     return meter_id
 
 
@@ -155,22 +153,22 @@ def _time(field: str, text: str, zone: tzinfo) -> int:
     try:
         return epoch_seconds(text, zone)
     except SettlementError as error:
-        raise _Refused(field, str(error)) from error
+        raise _FieldError(field, error.message, text) from error
 
 
 def _choice(field: str, text: str, choices: type[_Choice]) -> _Choice:
     try:
         return choices(text)
     except ValueError as error:
-        raise _Refused(field, f"must be one of {', '.join(choices)}, got {text!r}") from error
+        raise _FieldError(field, f"must be one of {', '.join(choices)}", text) from error
 
 
 def _wh(text: str, quality: Quality) -> int:
     if quality is Quality.MISSING:
         if text:
-            raise _Refused("kwh", f"must be empty where quality is MISSING, got {text!r}")
+            raise _FieldError("kwh", "must be empty where quality is MISSING", text)
         return 0
     try:
         return metered_wh(text).wh
     except SettlementError as error:
-        raise _Refused("kwh", error.message + f", got {text!r}") from error
+        raise _FieldError("kwh", error.message, text) from error

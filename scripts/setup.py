@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -64,16 +65,18 @@ def _environment(level: str) -> None:
 
 
 def _local_chain() -> None:
-    """The anvil binary, from npm's lock file."""
+    """The anvil binary, from npm's lock file, which has it for Linux on x86-64; elsewhere PATH must have it."""
     stamp, lock = TOOLS / "node_modules" / ".clearwatt-stamp", TOOLS / "package-lock.json"
     if _is_current(stamp, _digest(lock)):
         return
-    if shutil.which("npm") is None:
+    locked_platform = (sys.platform, platform.machine()) == ("linux", "x86_64")
+    if not locked_platform or shutil.which("npm") is None:
         if shutil.which("anvil") is not None:
             return
-        raise FileNotFoundError("npm was not found: install Node.js 20 or later, or put anvil 1.7 on PATH")
+        cure = "install Node.js 20 or later with npm, or " if locked_platform else ""
+        raise FileNotFoundError(f"there is no local chain: {cure}put anvil 1.7 (Foundry) on PATH")
     _say("installing the local chain (anvil)")
-    _run(["npm", "ci", "--silent"], cwd=TOOLS)
+    _run(["npm", "ci", "--loglevel=error"], cwd=TOOLS)
     stamp.write_text(_digest(lock))
 
 

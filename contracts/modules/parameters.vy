@@ -1,6 +1,6 @@
 # pragma version 0.4.3
 """
-@title Bounds of the market parameters
+@title The market's parameters: every version, and the bounds they keep
 @notice Governance moves each parameter within the bounds below and never beyond. Lower bounds keep windows long enough
         for somebody to act in them; upper bounds keep money from being held up for ever.
 
@@ -38,11 +38,173 @@
         arbiter_quorum       1 .. 32                               bad arbiter quorum
 """
 
+from ..interfaces import IMemberRegistry
 from ..interfaces import Types
+from . import governance
+
+uses: governance
 
 HOUR: constant(uint64) = 3_600
 DAY: constant(uint64) = 86_400
 MONEY_DECIMALS: constant(uint64) = 6
+
+CURRENCY: immutable(bytes32)
+SLOT_LENGTH: immutable(uint64)
+CYCLE_LENGTH: immutable(uint64)
+ANCHOR: immutable(uint64)
+
+# Parameters by version, from 1.
+config_version: public(uint256)
+configs: HashMap[uint256, Types.Config]
+config_digest: public(HashMap[uint256, bytes32])
+
+
+@deploy
+def __init__(config: Types.Config):
+    """
+    @notice Sets the first version, and with it currency and calendar for good.
+    """
+    CURRENCY = config.currency
+    SLOT_LENGTH = config.slot_length
+    CYCLE_LENGTH = config.cycle_length
+    ANCHOR = config.anchor
+    self._add(config)
+
+
+# --- anyone (views) ---
+
+
+@view
+@external
+def config(version: uint256) -> Types.Config:
+    """
+    @notice The parameters of a version.
+    @param version From 1; all zero for an unknown one.
+    @return The parameters; times in seconds.
+    """
+    return self.configs[version]
+
+
+@view
+@external
+def calendar() -> (uint64, uint64, uint64):
+    """
+    @notice The grid of slots and cycles, which never changes.
+    @return Slot length and cycle length in seconds, anchor in epoch seconds.
+    """
+    return SLOT_LENGTH, CYCLE_LENGTH, ANCHOR
+
+
+@view
+@external
+def gate_terms(version: uint256) -> (uint64, uint64):
+    """
+    @notice When commitments are taken.
+    @param version Config version.
+    @return Gate before the earliest slot, and how long before its cycle, in seconds.
+    """
+    return self.configs[version].gate, self.configs[version].commit_ahead
+
+
+@view
+@external
+def window_terms(version: uint256, run: uint256) -> Types.WindowTerms:
+    """
+    @notice What times a run.
+    @dev Reverts for a run that the version does not have.
+    @param version Config version.
+    @param run From 0.
+    @return Number of runs, this run's deadline after the cycle's end, least intake, window (seconds, blocks).
+    """
+    return Types.WindowTerms(
+        run_count=convert(len(self.configs[version].run_deadlines), uint64),
+        deadline=self.configs[version].run_deadlines[run],
+        least_intake=self.configs[version].least_intake,
+        window=self.configs[version].window,
+        window_blocks=self.configs[version].window_blocks,
+    )
+
+
+@view
+@external
+def rule_terms(version: uint256) -> (uint64, uint64):
+    """
+    @notice How meters are allocated, and how often.
+    @param version Config version.
+    @return Rule (0 pro rata, 1 FIFO), number of runs.
+    """
+    return self.configs[version].allocation_rule, convert(len(self.configs[version].run_deadlines), uint64)
+
+
+@view
+@external
+def row_terms(version: uint256) -> (uint64, uint64, uint64):
+    """
+    @notice What times attested rows and claims.
+    @param version Config version.
+    @return Publish time, row window, claim window, in seconds.
+    """
+    return self.configs[version].publish_time, self.configs[version].row_window, self.configs[version].claim_window
+
+
+@view
+@external
+def debt_terms() -> (uint64, uint64, uint64, uint64):
+    """
+    @notice How debts fall due, by the newest parameters.
+    @return Payable unit (base units), due time, fall-due interval (seconds), how many obligations are set off.
+    """
+    version: uint256 = self.config_version
+    return (
+        self.configs[version].payable_unit,
+        self.configs[version].due_time,
+        self.configs[version].fall_due_interval,
+        self.configs[version].set_off,
+    )
+
+
+@view
+@external
+def is_rail(rail: bytes32) -> bool:
+    """
+    @notice Whether bank payments may use a rail, by the newest parameters.
+    @param rail ASCII code, padded right with zeros.
+    @return Whether it is listed.
+    """
+    return rail in self.configs[self.config_version].rails
+
+
+# --- council ---
+
+
+@external
+def set_config(config: Types.Config):
+    """
+    @notice Adds a version of the parameters; cycles that have a commitment keep theirs.
+    @param config All parameters, within the bounds above; currency and calendar as ever.
+    """
+    governance._only_council()
+    assert (
+        config.currency == CURRENCY
+        and config.slot_length == SLOT_LENGTH
+        and config.cycle_length == CYCLE_LENGTH
+        and config.anchor == ANCHOR
+    ), "MemberRegistry: fixed at deployment"
+    self._add(config)
+
+
+# --- internals ---
+
+
+@internal
+def _add(config: Types.Config):
+    self._check(config)
+    version: uint256 = self.config_version + 1
+    digest: bytes32 = keccak256(abi_encode(config, ensure_tuple=False))
+    self.config_version = version
+    self.configs[version] = config
+    self.config_digest[version] = digest
+    log IMemberRegistry.ConfigSet(version=version, digest=digest, config=config)
 
 
 @pure

@@ -1,1 +1,1 @@
-"""Revenue-flow formulas: text compiled to the programs that the chain keeps, evaluated exactly, printed back as text."""
+"""Revenue-flow formulas: text compiled to the programs that the chain keeps, evaluated, and printed back as text."""

@@ -20,7 +20,7 @@ from settlement.errors import FormulaError, ProgramError, SettlementError
 from settlement.formula import terms
 from settlement.formula.lexer import Kind, Token, tokens
 from settlement.formula.program import MAX_RATES, MAX_SCALE, QUANTITIES, Op, check_program, encode
-from settlement.formula.terms import Term, TermTooLarge, Type, TypeMismatch
+from settlement.formula.terms import Term, TermError, Type
 
 FLAT_SUFFIX = "#FLAT"
 MAX_NESTING = 32
@@ -229,5 +229,5 @@ def _placed(token: Token, build: Callable[_P, Term], *args: _P.args, **kwargs: _
     """The term that `build` makes; what it refuses is refused at the token."""
     try:
         return build(*args, **kwargs)
-    except (TypeMismatch, TermTooLarge) as error:
+    except TermError as error:
         raise FormulaError(token.position, str(error)) from error

@@ -34,12 +34,8 @@ class Term:
     is_zero: bool = False
 
 
-class TypeMismatch(ValueError):
-    """Two terms that do not fit an operation; the compiler adds the position."""
-
-
-class TermTooLarge(ValueError):
-    """A term of more operations than a program may have."""
+class TermError(ValueError):
+    """Terms that do not fit an operation, or grow too large; the compiler adds the position."""
 
 
 PRODUCTS = {
@@ -83,19 +79,19 @@ def constant(digits: int, scale: int) -> Term:
 
 
 def product(left: Term, right: Term) -> Term:
-    """left × right. Raises TypeMismatch where the product measures nothing we know."""
+    """left × right. Raises TermError where the product measures nothing we know."""
     kinds = frozenset({left.type, right.type})
     if kinds not in PRODUCTS:
-        raise TypeMismatch(f"{left.type.value} × {right.type.value} has no meaning here")
+        raise TermError(f"{left.type.value} × {right.type.value} has no meaning here")
     steps = [*left.emit(left.scale), *right.emit(right.scale), Operation(Op.MUL)]
     return _lifted_term(PRODUCTS[kinds], left.scale + right.scale, left.size + right.size + 1, steps)
 
 
 def combination(op: Op, left: Term, right: Term) -> Term:
-    """left + right, left − right, their minimum or maximum. Raises TypeMismatch where their types differ."""
+    """left + right, left − right, their minimum or maximum. Raises TermError where their types differ."""
     # Zero has every unit: max(0, contracted − settled) compares energies.
     if left.type is not right.type and not (left.is_zero or right.is_zero):
-        raise TypeMismatch(f"{left.type.value} and {right.type.value} do not combine")
+        raise TermError(f"{left.type.value} and {right.type.value} do not combine")
     kind = right.type if left.is_zero else left.type
 
     def emit(scale: int) -> list[Operation]:
@@ -128,5 +124,5 @@ def _lifted_term(kind: Type, scale: int, size: int, steps: list[Operation]) -> T
 def _bounded(size: int) -> int:
     # abs() writes its operand twice: without a bound, nesting it doubles the work at each level.
     if size > MAX_OPERATIONS:
-        raise TermTooLarge("too many operations")
+        raise TermError("too many operations")
     return size

@@ -29,7 +29,7 @@ def test_brackets_in_text_do_not_nest() -> None:
 
 
 def test_form() -> None:
-    document = {"b": [1, True, None], "a": {"z": "ü\n\x01", "hash": b"\xab" * 32}}
+    document: canonical_json.Json = {"b": [1, True, None], "a": {"z": "ü\n\x01", "hash": b"\xab" * 32}}
     assert (
         canonical_json.dumps(document)
         == ('{"a":{"hash":"0x' + "ab" * 32 + '","z":"ü\\n\\u0001"},"b":[1,true,null]}').encode()

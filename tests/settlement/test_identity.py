@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from eth_abi import encode
+from eth_abi import encode  # type: ignore[attr-defined]
 from eth_hash.auto import keccak
 
 from settlement import identity

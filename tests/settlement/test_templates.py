@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from eth_abi import encode
+from eth_abi import encode  # type: ignore[attr-defined]
 from eth_hash.auto import keccak
 
 from settlement import units
@@ -135,4 +135,4 @@ def test_refused_templates() -> None:
         ({"flows": (replace(flow, program=b"\x00\x02\x10"),)}, "one value must remain"),
     ):
         with pytest.raises((SettlementError, ProgramError), match=message):
-            replace(good, **changes)  # type: ignore[arg-type]
+            replace(good, **changes)

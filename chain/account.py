@@ -1,0 +1,62 @@
+"""Who sends transactions: a key and its nonces. A sender has no power of its own, and pays no fee."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coincurve import PrivateKey
+from eth_hash.auto import keccak
+from rlp import encode as rlp_encode
+
+from chain.rpc import Rpc, integer
+
+# Legacy transactions without fee (EIP-155): every chain from London on takes them.
+GAS_PRICE: Final = 0
+
+
+class Account:
+    """A sender on one chain. It counts its nonces itself, so one process at a time sends for it."""
+
+    def __init__(self, key: bytes, rpc: Rpc) -> None:
+        """`key` is a secp256k1 secret of 32 bytes; the chain is asked for its id and the next nonce at first use."""
+        self._key = PrivateKey(key)
+        self._rpc = rpc
+        self._chain_id: int | None = None
+        self._next_nonce: int | None = None
+        self.address = "0x" + keccak(self._key.public_key.format(compressed=False)[1:])[12:].hex()
+
+    @property
+    def nonce(self) -> int:
+        """The nonce of the next transaction."""
+        if self._next_nonce is None:
+            self._next_nonce = integer(self._rpc.call("eth_getTransactionCount", self.address, "pending"))
+        return self._next_nonce
+
+    def send(self, data: bytes, gas: int, to: str | None = None) -> str:
+        """Signs and sends a transaction (a creation where `to` is None) and returns its hash.
+
+        Raises RpcError where the node refuses it; its nonce is then not used up.
+        """
+        raw = self._signed(self.nonce, data, gas, to)
+        transaction_hash: str = self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
+        self._next_nonce = self.nonce + 1
+        return transaction_hash
+
+    def _signed(self, nonce: int, data: bytes, gas: int, to: str | None) -> bytes:
+        if self._chain_id is None:
+            self._chain_id = self._rpc.chain_id()
+        target = bytes.fromhex(to.removeprefix("0x")) if to is not None else b""
+        body = [nonce, GAS_PRICE, gas, target, 0, data]
+        signature = self._key.sign_recoverable(rlp_encode([*body, self._chain_id, 0, 0]), hasher=keccak)
+        r, s, recovery = (
+            int.from_bytes(signature[:32], "big"),
+            int.from_bytes(signature[32:64], "big"),
+            signature[64],
+        )
+        signed: bytes = rlp_encode([*body, self._chain_id * 2 + 35 + recovery, r, s])
+        return signed
+
+
+def created_address(sender: str, nonce: int) -> str:
+    """The address of the contract that `sender` creates with its transaction `nonce`."""
+    return "0x" + keccak(rlp_encode([bytes.fromhex(sender.removeprefix("0x")), nonce]))[12:].hex()

@@ -1,0 +1,69 @@
+"""The contracts of a market: in which order they are deployed, and what each is told of the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from chain.deployment import AddressBook, Step
+from settlement.config import Config
+
+NOBODY: Final = "0x" + "00" * 20
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTerms:
+    """What a market is founded on. `council` and `guardian` are addresses, `bank` the settlement bank's member id.
+
+    The deposit token stands for bank money in the config's currency: same decimals, `token_name`, `token_symbol`.
+    """
+
+    name: str
+    genesis_hash: bytes
+    config: Config
+    council: str
+    guardian: str
+    bank: bytes
+    token_name: str
+    token_symbol: str
+
+
+def market_steps(terms: MarketTerms) -> tuple[Step, ...]:
+    """The deployment of a whole market; the arguments are those of the constructors in `contracts/interfaces`."""
+
+    def told(*names: str) -> Step:
+        """A contract, the first name, that is told the addresses of the others."""
+        return Step(names[0], lambda book: [book[name] for name in names[1:]])
+
+    def registry(_: AddressBook) -> list[object]:
+        return [terms.council, terms.guardian, terms.genesis_hash, terms.name, terms.config]
+
+    def oracle(book: AddressBook) -> list[object]:
+        # Without a disputes contract nobody can mark a side contested: readings then stand as they are.
+        return [book["MemberRegistry"], book["TradeBook"], book["AllocationFaults"], NOBODY]
+
+    def token(book: AddressBook) -> list[object]:
+        decimals = terms.config.money_decimals
+        return [book["MemberRegistry"], terms.bank, terms.token_name, terms.token_symbol, decimals]
+
+    return (
+        Step("MemberRegistry", registry),
+        told("RevenueFlows", "MemberRegistry"),
+        told("TradeBook", "MemberRegistry", "RevenueFlows", "AllocationOracle", "SettlementEscrow"),
+        Step("AllocationOracle", oracle),
+        told("AllocationFaults", "MemberRegistry", "TradeBook", "AllocationOracle"),
+        told("TradeResult", "MemberRegistry", "RevenueFlows", "TradeBook", "AllocationOracle"),
+        told(
+            "Settlement",
+            "MemberRegistry",
+            "AllocationOracle",
+            "TradeResult",
+            "SettlementEscrow",
+            "ObligationLedger",
+            "RowFaults",
+        ),
+        told("RowFaults", "MemberRegistry", "AllocationOracle", "TradeResult", "Settlement"),
+        told("SettlementEscrow", "MemberRegistry", "DepositToken", "TradeBook", "Settlement"),
+        told("ObligationLedger", "MemberRegistry", "Settlement"),
+        Step("DepositToken", token),
+    )

@@ -1,0 +1,774 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title Settlement: rows and claims
+@notice What two members owe each other in a cycle is a row. Both sign it (paid at once), or a quorum of attestors does
+        (leaves published, then a window in which one proof strikes it), or anyone has the chain compute single trades
+        (a window too). Applying moves only differences; locked money pays at once, the rest is owed.
+@custom:kill Never paused: it moves nothing but what members signed or what survived its window. It holds no money;
+        a new version is a new deployment (with its escrow and ledger) that members move to.
+"""
+
+from .interfaces import Types
+from .interfaces import IAllocationOracle
+from .interfaces import IMemberRegistry
+from .interfaces import IObligationLedger
+from .interfaces import ISettlement
+from .interfaces import ISettlementEscrow
+from .interfaces import ITradeResult
+from .modules import merkle
+from .modules import preimages
+from .modules import roles
+from .modules import signatures as signing
+from .modules import typed_data
+
+implements: ISettlement
+
+# Ways in which a row is applied.
+AGREED: constant(uint8) = 1
+EARLY: constant(uint8) = 2
+ATTESTED: constant(uint8) = 3
+
+# What the state of a pair's word says besides version and run (its bits 192-255, shifted down).
+BY_AGREED_ROW: constant(uint256) = 1 << 48
+BY_ATTESTED_ROW: constant(uint256) = 1 << 49
+
+# Times of a cycle that windows last.
+ROW_WINDOW: constant(uint256) = 1
+CLAIM_WINDOW: constant(uint256) = 2
+
+MAX_AMOUNT: constant(uint256) = 2**96 - 1
+MAX_VERSION_STEP: constant(uint256) = 1_000
+# Nothing of the lock is released.
+KEEP_ALL: constant(uint256) = max_value(uint256)
+EMPTY_ROOT: constant(bytes32) = keccak256(b"")
+# Kept in place of a claim's hash once it is applied.
+CLAIM_APPLIED: constant(bytes32) = 0x0000000000000000000000000000000000000000000000000000000000000001
+
+REGISTRY: immutable(IMemberRegistry)
+ORACLE: immutable(IAllocationOracle)
+TRADE_RESULT: immutable(ITradeResult)
+ESCROW: immutable(ISettlementEscrow)
+OBLIGATIONS: immutable(IObligationLedger)
+ROW_FAULTS: immutable(address)
+
+# Fixed at the registry's deployment, so kept in the code.
+DOMAIN_SEPARATOR: immutable(bytes32)
+
+
+struct Progress:                # of a pair's pending row; packed into one word, low bits first
+    sum: uint256                # of the amounts published so far (96 bits)
+    count: uint256              # leaves published so far (32)
+    last_flow: uint256          # flow of the last of them (8)
+    attested_at: uint256        # block time, 0: no row is pending (40)
+    published_at: uint256       # block time, 0: not complete (40)
+    run: uint256                # of the row (8)
+    version: uint256            # highest ever attested for the pair, kept when a row goes (32)
+
+
+struct Inputs:                  # of the run of the row at hand
+    cycle: uint64
+    run: uint32
+    sealed_runs: uint256        # of the cycle
+    sealed: bytes32             # the run's sealed inputs
+
+
+# Pair (hash of cycle, payer, payee) -> digest of its pending row.
+_pending: HashMap[bytes32, bytes32]
+# Pair -> Progress.
+_progress: HashMap[bytes32, uint256]
+# Pair -> trade digest of the last published leaf.
+_last_trade: HashMap[bytes32, bytes32]
+# Trade digest -> run -> hash of the pending claim, or CLAIM_APPLIED.
+_claims: HashMap[bytes32, HashMap[uint32, bytes32]]
+# Pair -> sum of the flows claimed in a run (bits 0-95), that run + 1 (from 96).
+_claimed: HashMap[bytes32, uint256]
+
+
+@deploy
+def __init__(
+    registry: address,
+    oracle: address,
+    trade_result: address,
+    escrow: address,
+    obligations: address,
+    row_faults: address,
+):
+    """
+    @notice Binds the collaborators for good.
+    @dev The registry must be deployed already: its domain never changes and is copied.
+    @param registry MemberRegistry.
+    @param oracle AllocationOracle.
+    @param trade_result TradeResult.
+    @param escrow SettlementEscrow.
+    @param obligations ObligationLedger.
+    @param row_faults RowFaults, which alone strikes.
+    """
+    REGISTRY = IMemberRegistry(registry)
+    ORACLE = IAllocationOracle(oracle)
+    TRADE_RESULT = ITradeResult(trade_result)
+    ESCROW = ISettlementEscrow(escrow)
+    OBLIGATIONS = IObligationLedger(obligations)
+    ROW_FAULTS = row_faults
+    DOMAIN_SEPARATOR = staticcall REGISTRY.domain_separator()
+
+
+# --- anyone (views) ---
+
+
+@view
+@external
+@reentrant
+def pending(cycle: uint64, payer: bytes32, payee: bytes32) -> (uint256, bytes32):
+    """
+    @notice The attested row that is pending between two members in a cycle.
+    @param cycle Cycle number.
+    @param payer Member id.
+    @param payee Member id.
+    @return 0 none, 1 attested (to be published), 2 published (its window runs or is over); and the row's digest.
+    """
+    key: bytes32 = self._pair(cycle, payer, payee)
+    progress: Progress = self._unpacked(self._progress[key])
+    if progress.attested_at == 0:
+        return 0, empty(bytes32)
+    return 1 if progress.published_at == 0 else 2, self._pending[key]
+
+
+@view
+@external
+@reentrant
+def pending_progress(cycle: uint64, payer: bytes32, payee: bytes32) -> (uint64, uint256, uint64, uint64):
+    """
+    @notice How far the pending row is published.
+    @param cycle Cycle number.
+    @param payer Member id.
+    @param payee Member id.
+    @return Leaves published so far; their sum in base units; block times of attestation and of publication.
+    """
+    progress: Progress = self._unpacked(self._progress[self._pair(cycle, payer, payee)])
+    return (
+        convert(progress.count, uint64),
+        progress.sum,
+        convert(progress.attested_at, uint64),
+        convert(progress.published_at, uint64),
+    )
+
+
+@view
+@external
+@reentrant
+def highest_version(cycle: uint64, payer: bytes32, payee: bytes32) -> uint256:
+    """
+    @notice The highest version that a row between two members in a cycle has had, applied or not.
+    @param cycle Cycle number.
+    @param payer Member id.
+    @param payee Member id.
+    @return The version, 0 if there was no row.
+    """
+    state: uint256 = (staticcall ESCROW.pair(cycle, payer, payee)) >> 192
+    return max(self._version(state), self._progress[self._pair(cycle, payer, payee)] >> 224)
+
+
+@view
+@external
+@reentrant
+def claim_hash(trade_digest: bytes32, run: uint32) -> bytes32:
+    """
+    @notice What is kept of a trade's claim in a run.
+    @param trade_digest The trade.
+    @param run The run.
+    @return Hash of the pending claim's record; 1 once applied; 0 none.
+    """
+    return self._claims[trade_digest][run]
+
+
+# --- members (signed, relayed by anyone) ---
+
+
+@external
+def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Bytes[1024], 4]) -> uint256:
+    """
+    @notice Applies rows that both their members signed, at once. One that does not apply is skipped with an event
+            that says why.
+    @param rows The rows, each with the signatures of payer and payee.
+    @param wallet_signatures Of members whose key is a contract: one for each signature with v = 0, in their order.
+    @return How many rows applied, at least one.
+    """
+    members: DynArray[bytes32, 128] = []
+    for signed: Types.SignedRow in rows:
+        members.append(signed.row.payer)
+        members.append(signed.row.payee)
+    standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(members)
+
+    applied: uint256 = 0
+    wallets: uint256 = 0
+    inputs: Inputs = empty(Inputs)
+    for i: uint256 in range(len(rows), bound=64):
+        row: Types.Row = rows[i].row
+        digest: bytes32 = self._row_digest(row)
+        reason: String[32] = ""
+        # Every v = 0 takes its wallet signature, whatever becomes of the row: the order follows from the call alone.
+        payer_wallet: uint256 = wallets
+        if rows[i].payer_signature.v == 0:
+            wallets += 1
+        payee_wallet: uint256 = wallets
+        if rows[i].payee_signature.v == 0:
+            wallets += 1
+        if i == 0 or inputs.cycle != row.cycle or inputs.run != row.run:
+            inputs = self._inputs(row.cycle, row.run)
+        state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
+        key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
+        progress: uint256 = self._progress[key]
+        reason = self._refusal(row, inputs, state, progress >> 224)
+        if len(reason) == 0 and not self._is_signed(
+            standings[2 * i], digest, rows[i].payer_signature, wallet_signatures, payer_wallet
+        ):
+            reason = "not signed by the payer"
+        if len(reason) == 0 and not self._is_signed(
+            standings[2 * i + 1], digest, rows[i].payee_signature, wallet_signatures, payee_wallet
+        ):
+            reason = "not signed by the payee"
+        if len(reason) != 0:
+            log ISettlement.RowSkipped(
+                cycle=row.cycle, payer=row.payer, payee=row.payee, version=row.version, reason=reason
+            )
+            continue
+
+        self._drop(key, progress, row.cycle, row.payer, row.payee, "replaced")
+        way: uint8 = AGREED
+        if row.inputs == empty(bytes32):
+            # Early: it settles no run. None is sealed yet, so the state held nothing but a version.
+            way = EARLY
+            state = convert(row.version, uint256)
+        else:
+            state = self._state(row) | BY_AGREED_ROW
+        self._apply(row, digest, way, state, convert(row.keep, uint256))
+        applied += 1
+    assert applied != 0, "Settlement: no row applied"
+    return applied
+
+
+# --- anyone, with a quorum of attestors' signatures ---
+
+
+@external
+def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 32]):
+    """
+    @notice Makes a row pending that a quorum of attestors signed. It is to be published, and may be struck.
+    @dev Attestors are judged as the set stands now.
+    @param row The row.
+    @param mask Bit i: attestor i of the set signed. Exactly the quorum.
+    @param signatures Of RowAttestation, in ascending bit order.
+    """
+    assert row.payer != row.payee, "Settlement: payer is payee"
+    assert row.keep == 0, "Settlement: keep in an attested row"
+    assert convert(row.count, uint256) <= convert(merkle.MAX_COUNT, uint256) and row.root != empty(bytes32), "Settlement: no such tree"
+    if row.count == 0:
+        assert row.amount == 0 and row.root == EMPTY_ROOT, "Settlement: amount without leaves"
+    inputs: Inputs = self._inputs(row.cycle, row.run)
+    assert convert(row.run, uint256) + 1 == inputs.sealed_runs, "Settlement: not the newest sealed run"
+    assert row.inputs == inputs.sealed, "Settlement: not the sealed inputs"
+
+    state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
+    assert (
+        self._settled_runs(state) != inputs.sealed_runs or state & BY_AGREED_ROW == 0
+    ), "Settlement: settled by agreement"
+    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
+    word: uint256 = self._progress[key]
+    highest: uint256 = max(self._version(state), word >> 224)
+    assert convert(row.version, uint256) == highest + 1, "Settlement: not the next version"
+
+    progress: Progress = self._unpacked(word)
+    if progress.attested_at != 0:
+        # A row that can no longer be applied makes way.
+        is_overtaken: bool = progress.run + 1 < self._settled_runs(state)
+        assert is_overtaken or self._is_lapsed(row.cycle, progress), "Settlement: another row is pending"
+        self._drop(key, word, row.cycle, row.payer, row.payee, "lapsed")
+
+    digest: bytes32 = self._row_digest(row)
+    self._check_quorum(digest, mask, signatures)
+    self._pending[key] = digest
+    self._progress[key] = self._packed(
+        Progress(
+            sum=0,
+            count=0,
+            last_flow=0,
+            attested_at=block.timestamp,
+            published_at=0,
+            run=convert(row.run, uint256),
+            version=convert(row.version, uint256),
+        )
+    )
+    attestor_version: uint256 = staticcall REGISTRY.attestor_version()
+    log ISettlement.RowAttested(
+        cycle=row.cycle,
+        payer=row.payer,
+        payee=row.payee,
+        row=row,
+        row_digest=digest,
+        mask=mask,
+        attestor_version=attestor_version,
+    )
+
+
+@external
+def publish(row: Types.Row, leaves: DynArray[Types.FlowLeaf, 128], path: DynArray[bytes32, 24]):
+    """
+    @notice Takes the next chunk of a pending row's leaves; with the last one the row's window begins. A row whose
+            leaves do not add up to its amount is struck.
+    @param row The pending row.
+    @param leaves The next 128 leaves, or all that remain, strictly ordered by (tradeDigest, flow).
+    @param path Proof of the chunk, as a node of the row's tree.
+    """
+    digest: bytes32 = self._row_digest(row)
+    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
+    progress: Progress = self._publishable(key, digest, row.cycle)
+    first: uint256 = progress.count
+
+    trade: uint256 = convert(self._last_trade[key], uint256) if first != 0 else 0
+    flow: uint256 = progress.last_flow
+    hashes: DynArray[bytes32, 128] = []
+    for leaf: Types.FlowLeaf in leaves:
+        next: uint256 = convert(leaf.trade_digest, uint256)
+        next_flow: uint256 = convert(leaf.flow, uint256)
+        assert next > trade or (next == trade and next_flow > flow), "Settlement: leaves out of order"
+        trade = next
+        flow = next_flow
+        progress.sum += convert(leaf.amount, uint256)
+        hashes.append(keccak256(concat(0x00, abi_encode(leaf))))
+    assert merkle._verify_chunk(
+        row.root, convert(row.count, uint256), first, hashes, path
+    ), "Settlement: not the next chunk"
+    log ISettlement.ChunkPublished(
+        row_digest=digest, first=convert(first, uint64), count=convert(len(leaves), uint64)
+    )
+
+    progress.count = first + len(leaves)
+    is_last: bool = progress.count == convert(row.count, uint256)
+    amount: uint256 = convert(row.amount, uint256)
+    if progress.sum > amount or (is_last and progress.sum != amount):
+        self._drop(key, self._progress[key], row.cycle, row.payer, row.payee, "leaves do not add up")
+    elif is_last:
+        progress.published_at = block.timestamp
+        self._progress[key] = self._packed(progress)
+        log ISettlement.RowPublished(row_digest=digest)
+    else:
+        progress.last_flow = flow
+        self._last_trade[key] = convert(trade, bytes32)
+        self._progress[key] = self._packed(progress)
+
+
+@external
+def publish_empty(row: Types.Row):
+    """
+    @notice Begins the window of a pending row without leaves.
+    @param row The pending row.
+    """
+    digest: bytes32 = self._row_digest(row)
+    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
+    progress: Progress = self._publishable(key, digest, row.cycle)
+    assert row.count == 0, "Settlement: the row has leaves"
+    progress.published_at = block.timestamp
+    self._progress[key] = self._packed(progress)
+    log ISettlement.RowPublished(row_digest=digest)
+
+
+@external
+def apply_attested(row: Types.Row):
+    """
+    @notice Applies a published row once its window is over. It releases nothing.
+    @param row The pending row.
+    """
+    digest: bytes32 = self._row_digest(row)
+    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
+    word: uint256 = self._progress[key]
+    progress: Progress = self._unpacked(word)
+    self._check_pending(key, digest, progress)
+    assert progress.published_at != 0, "Settlement: not published"
+    assert not self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW), "Settlement: window still open"
+    state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
+    assert convert(row.run, uint256) + 1 >= self._settled_runs(state), "Settlement: a later run is settled"
+    self._forget(key, word)
+    self._apply(row, digest, ATTESTED, self._state(row) | BY_ATTESTED_ROW, KEEP_ALL)
+
+
+# --- anyone: the chain computes a single trade ---
+
+
+@external
+def claim(
+    place: Types.Place,
+    trade: Types.Trade,
+    signatures: DynArray[Types.Signature, 6],
+    buyer_shown: DynArray[Types.ShownLeaf, 1],
+    seller_shown: DynArray[Types.ShownLeaf, 1],
+) -> Types.Claim:
+    """
+    @notice Computes a trade from one valid place and both sides' figures in the newest sealed run. The claim's window
+            begins: a newer figure ends it.
+    @param place Where the trade was committed, with its proof.
+    @param trade The trade.
+    @param signatures Of its signers in role order; none for a registered trade.
+    @param buyer_shown The buyer side's leaf; none where a figure is recorded, or in the last run.
+    @param seller_shown The same for the seller's side.
+    @return The claim, by which it is applied or struck.
+    """
+    cycle: uint64 = place.commitment.cycle
+    sealed_runs: uint256 = staticcall ORACLE.sealed_runs(cycle)
+    assert sealed_runs != 0, "Settlement: no sealed run"
+    run: uint32 = convert(sealed_runs - 1, uint32)
+    record: Types.Claim = staticcall TRADE_RESULT.claim_of(
+        place, trade, signatures, run, buyer_shown, seller_shown
+    )
+    record.claimed_at = convert(block.timestamp, uint64)
+    digest: bytes32 = record.trade_digest
+    assert self._claims[digest][run] == empty(bytes32), "Settlement: claimed already"
+    self._claims[digest][run] = preimages._claim(record)
+    log ISettlement.Claimed(trade_digest=digest, cycle=cycle, claim=record)
+    return record
+
+
+@external
+def apply_claim(claim: Types.Claim):
+    """
+    @notice Applies a claim after its window, while its run is the newest sealed one: what the claimed flows of a pair
+            come to by this run's figures is paid or owed as far as it exceeds what is applied already.
+    @dev Flows of pairs for which a row of this run has applied are left out: the row holds them.
+    @param claim The claim, as it was made.
+    """
+    run: uint256 = convert(claim.run, uint256) + 1
+    assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: no such claim"
+    assert not self._is_in_window(claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW), "Settlement: claim's window open"
+    sealed_runs: uint256 = staticcall ORACLE.sealed_runs(claim.cycle)
+    assert sealed_runs == run, "Settlement: a newer run is sealed"
+    self._claims[claim.trade_digest][claim.run] = CLAIM_APPLIED
+
+    for flow: Types.MemberFlow in claim.flows:
+        if flow.payer == flow.payee or flow.amount == 0:
+            continue
+        word: uint256 = staticcall ESCROW.pair(claim.cycle, flow.payer, flow.payee)
+        state: uint256 = word >> 192
+        if self._settled_runs(state) == run and state & (BY_AGREED_ROW | BY_ATTESTED_ROW) != 0:
+            continue
+        # The sum is of one run's figures: with a newer run it begins anew.
+        key: bytes32 = self._pair(claim.cycle, flow.payer, flow.payee)
+        claimed: uint256 = self._claimed[key]
+        sum: uint256 = flow.amount
+        if claimed >> 96 == run:
+            sum += claimed & MAX_AMOUNT
+        assert sum <= MAX_AMOUNT, "Settlement: sum beyond 2^96"
+        self._claimed[key] = sum | (run << 96)
+        amount: uint256 = max(sum, (word >> 96) & MAX_AMOUNT)
+        paid: uint256 = 0
+        owed: uint256 = 0
+        owed_back: uint256 = 0
+        paid, owed, owed_back = extcall ESCROW.settle(
+            claim.cycle, flow.payer, flow.payee, amount, self._version(state) | (run << 32), KEEP_ALL
+        )
+        if owed != 0:
+            extcall OBLIGATIONS.record(flow.payer, flow.payee, owed, 0)
+        log ISettlement.ClaimApplied(
+            trade_digest=claim.trade_digest,
+            payer=flow.payer,
+            payee=flow.payee,
+            cycle=claim.cycle,
+            run=claim.run,
+            claimed_sum=sum,
+            paid=paid,
+            owed=owed,
+        )
+
+
+# --- RowFaults ---
+
+
+@external
+def strike_row(row: Types.Row, reason: String[32]):
+    """
+    @notice Ends a pending row, until its window is over. The pair is free for a right one.
+    @param row The pending row.
+    @param reason What was proven.
+    """
+    assert msg.sender == ROW_FAULTS, "Settlement: only RowFaults strikes"
+    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
+    word: uint256 = self._progress[key]
+    progress: Progress = self._unpacked(word)
+    self._check_pending(key, self._row_digest(row), progress)
+    if progress.published_at != 0:
+        assert self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW), "Settlement: row's window is over"
+    self._drop(key, word, row.cycle, row.payer, row.payee, reason)
+
+
+@external
+def strike_claim(claim: Types.Claim):
+    """
+    @notice Ends a pending claim, until its window is over. It may be made again.
+    @param claim The claim, as it was made.
+    """
+    assert msg.sender == ROW_FAULTS, "Settlement: only RowFaults"
+    assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: claim not pending"
+    assert self._is_in_window(claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW), "Settlement: claim's window is over"
+    self._claims[claim.trade_digest][claim.run] = empty(bytes32)
+    log ISettlement.ClaimStruck(trade_digest=claim.trade_digest, cycle=claim.cycle, run=claim.run)
+
+
+# --- internals: words ---
+
+
+@pure
+@internal
+def _pair(cycle: uint64, payer: bytes32, payee: bytes32) -> bytes32:
+    """
+    @notice The key of an ordered pair in a cycle.
+    """
+    return keccak256(abi_encode(cycle, payer, payee))
+
+
+@pure
+@internal
+def _version(state: uint256) -> uint256:
+    """
+    @notice The last applied version, of a pair's state.
+    """
+    return state & (2**32 - 1)
+
+
+@pure
+@internal
+def _settled_runs(state: uint256) -> uint256:
+    """
+    @notice The last settled run + 1, of a pair's state.
+    """
+    return (state >> 32) & (2**16 - 1)
+
+
+@pure
+@internal
+def _state(row: Types.Row) -> uint256:
+    """
+    @notice A pair's state once a row on sealed inputs has applied, but for who made it.
+    """
+    return convert(row.version, uint256) | ((convert(row.run, uint256) + 1) << 32)
+
+
+@pure
+@internal
+def _unpacked(word: uint256) -> Progress:
+    """
+    @notice A pair's progress from its word.
+    """
+    return Progress(
+        sum=word & MAX_AMOUNT,
+        count=(word >> 96) & (2**32 - 1),
+        last_flow=(word >> 128) & 255,
+        attested_at=(word >> 136) & (2**40 - 1),
+        published_at=(word >> 176) & (2**40 - 1),
+        run=(word >> 216) & 255,
+        version=word >> 224,
+    )
+
+
+@pure
+@internal
+def _packed(progress: Progress) -> uint256:
+    """
+    @notice A pair's progress as one word.
+    """
+    return (
+        progress.sum
+        | (progress.count << 96)
+        | (progress.last_flow << 128)
+        | (progress.attested_at << 136)
+        | (progress.published_at << 176)
+        | (progress.run << 216)
+        | (progress.version << 224)
+    )
+
+
+# --- internals: rows ---
+
+
+@view
+@internal
+def _row_digest(row: Types.Row) -> bytes32:
+    """
+    @notice The row's EIP-712 digest.
+    """
+    return typed_data._digest(DOMAIN_SEPARATOR, typed_data._row(row))
+
+
+@view
+@internal
+def _inputs(cycle: uint64, run: uint32) -> Inputs:
+    """
+    @notice How many runs of the cycle are sealed, and the sealed inputs of one (zero if it is not).
+    """
+    sealed_runs: uint256 = staticcall ORACLE.sealed_runs(cycle)
+    sealed: bytes32 = staticcall ORACLE.inputs(cycle, convert(run, uint256))
+    return Inputs(cycle=cycle, run=run, sealed_runs=sealed_runs, sealed=sealed)
+
+
+@pure
+@internal
+def _refusal(row: Types.Row, inputs: Inputs, state: uint256, attested_version: uint256) -> String[32]:
+    """
+    @notice Why an agreed row does not apply, its signatures apart; empty if it does.
+    """
+    if row.payer == row.payee:
+        return "payer is payee"
+    version: uint256 = convert(row.version, uint256)
+    applied_version: uint256 = self._version(state)
+    if version <= applied_version:
+        return "version not above the last"
+    if version > max(applied_version, attested_version) + MAX_VERSION_STEP:
+        return "version too far ahead"
+    if row.inputs == empty(bytes32):
+        if inputs.sealed_runs != 0 or row.run != 0:
+            return "early row after the seal"
+    else:
+        if row.inputs != inputs.sealed:
+            return "not the sealed inputs"
+        if convert(row.run, uint256) + 1 < self._settled_runs(state):
+            return "a later run is settled"
+    return ""
+
+
+@view
+@internal
+def _is_signed(
+    standing: uint256,
+    digest: bytes32,
+    signature: Types.Signature,
+    wallet_signatures: DynArray[Bytes[1024], 4],
+    wallet: uint256,
+) -> bool:
+    """
+    @notice Whether a member's key of today signed a row.
+    @param wallet Where in the list its bytes stand, if the key is a contract (v = 0).
+    """
+    if signature.v != 0:
+        key: address = signing._recover(digest, signature)
+        return key != empty(address) and key == roles._key(standing)
+    if not roles._is_contract(standing) or wallet >= len(wallet_signatures):
+        return False
+    return signing._wallet_accepts(roles._key(standing), digest, wallet_signatures[wallet])
+
+
+@view
+@internal
+def _check_quorum(digest: bytes32, mask: uint256, signatures: DynArray[Types.Signature, 32]):
+    """
+    @notice Reverts unless exactly a quorum of attestors signed the row.
+    """
+    standings: DynArray[uint256, 32] = []
+    quorum: uint256 = 0
+    standings, quorum = staticcall REGISTRY.attestors_in(mask)
+    assert len(standings) == quorum and len(signatures) == quorum, "Settlement: not a quorum"
+    attestation: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._row_attestation(digest))
+    for i: uint256 in range(quorum, bound=32):
+        key: address = signing._recover(attestation, signatures[i])
+        assert key != empty(address) and key == roles._key(standings[i]), "Settlement: not the attestor's key"
+
+
+@view
+@internal
+def _check_pending(key: bytes32, digest: bytes32, progress: Progress):
+    """
+    @notice Reverts unless this row is the pair's pending one.
+    """
+    assert progress.attested_at != 0 and self._pending[key] == digest, "Settlement: row not pending"
+
+
+@view
+@internal
+def _publishable(key: bytes32, digest: bytes32, cycle: uint64) -> Progress:
+    """
+    @notice The progress of the pair's pending row, if this is it and leaves are still taken.
+    """
+    progress: Progress = self._unpacked(self._progress[key])
+    self._check_pending(key, digest, progress)
+    assert progress.published_at == 0, "Settlement: published already"
+    assert not self._is_lapsed(cycle, progress), "Settlement: row has lapsed"
+    return progress
+
+
+@view
+@internal
+def _is_lapsed(cycle: uint64, progress: Progress) -> bool:
+    """
+    @notice Whether a row was not published in time.
+    """
+    return progress.published_at == 0 and block.timestamp >= progress.attested_at + self._times(cycle)[0]
+
+
+@view
+@internal
+def _is_in_window(cycle: uint64, since: uint256, window: uint256) -> bool:
+    """
+    @notice Whether a row or claim may still be struck; paused time does not count.
+    @param window Which of the cycle's times: ROW_WINDOW or CLAIM_WINDOW.
+    """
+    elapsed: uint64 = staticcall REGISTRY.unpaused_since(convert(since, uint64))
+    return convert(elapsed, uint256) < self._times(cycle)[window]
+
+
+@view
+@internal
+def _times(cycle: uint64) -> uint256[3]:
+    """
+    @notice Publish time, row window and claim window of a cycle, in seconds.
+    """
+    version: uint256 = staticcall ORACLE.config_version(cycle)
+    publish_time: uint64 = 0
+    row_window: uint64 = 0
+    claim_window: uint64 = 0
+    publish_time, row_window, claim_window = staticcall REGISTRY.row_terms(version)
+    return [convert(publish_time, uint256), convert(row_window, uint256), convert(claim_window, uint256)]
+
+
+@internal
+def _apply(row: Types.Row, digest: bytes32, way: uint8, state: uint256, keep: uint256):
+    """
+    @notice Moves what is applied between the pair to the row's amount.
+    """
+    paid: uint256 = 0
+    owed: uint256 = 0
+    owed_back: uint256 = 0
+    paid, owed, owed_back = extcall ESCROW.settle(
+        row.cycle, row.payer, row.payee, convert(row.amount, uint256), state, keep
+    )
+    if owed != 0 or owed_back != 0:
+        extcall OBLIGATIONS.record(row.payer, row.payee, owed, owed_back)
+    log ISettlement.RowApplied(
+        cycle=row.cycle,
+        payer=row.payer,
+        payee=row.payee,
+        way=way,
+        run=row.run,
+        version=row.version,
+        amount=row.amount,
+        paid=paid,
+        owed=owed,
+        owed_back=owed_back,
+        row_digest=digest,
+    )
+
+
+@internal
+def _drop(key: bytes32, word: uint256, cycle: uint64, payer: bytes32, payee: bytes32, reason: String[32]):
+    """
+    @notice Ends the pair's pending row, if there is one.
+    """
+    if self._unpacked(word).attested_at == 0:
+        return
+    log ISettlement.RowStruck(cycle=cycle, payer=payer, payee=payee, row_digest=self._pending[key], reason=reason)
+    self._forget(key, word)
+
+
+@internal
+def _forget(key: bytes32, word: uint256):
+    """
+    @notice Clears the pending row; the version remains, so that none comes twice.
+    """
+    self._pending[key] = empty(bytes32)
+    self._progress[key] = (word >> 224) << 224
