@@ -48,8 +48,8 @@ class Chain(Protocol):
     def view(self, contract: str, function: str, *arguments: Any) -> Any:
         """What a view answers at the newest block."""
 
-    def code(self, address: str) -> bytes:
-        """The code at an address."""
+    def code(self, address: str, block: int | None = None) -> bytes:
+        """The code at an address, at the newest block or an older one."""
 
 
 @dataclass(frozen=True, slots=True)

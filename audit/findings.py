@@ -107,7 +107,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer: `checks` says of every rule whether it holds, `counts` how much was looked at."""
+    """The answer: `checks` says of every rule whether it was found to hold, `counts` how much was looked at."""
 
     findings: tuple[Finding, ...]
     notes: tuple[Note, ...]
@@ -142,6 +142,7 @@ class Report:
     findings: dict[Finding, None] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    unchecked: set[Check] = field(default_factory=set)
 
     def find(self, check: Check, file: str, line: int, field: str, expected: object, found: object) -> None:
         """A contradiction; the same one from two checks of a rule counts once."""
@@ -157,7 +158,7 @@ class Report:
 
     def verdict(self) -> Verdict:
         """The answer over everything that was checked."""
-        broken = {finding.check for finding in self.findings}
+        broken = {finding.check for finding in self.findings} | self.unchecked
         checks = {check.label: check not in broken for check in Check}
         return Verdict(tuple(self.findings), tuple(self.notes), checks, dict(self.counts))
 

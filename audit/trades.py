@@ -1,4 +1,4 @@
-"""Trades: each is the one that its digest, its place and its signatures are of, and none of a commitment is left out."""
+"""Trades: each row is the one that its digest, its place and its signatures are of, and no trade is left out."""
 
 from __future__ import annotations
 
@@ -20,163 +20,152 @@ from store import tables
 from store.records import PlacedTrade
 
 SIGNATURE_FAULTS = frozenset({"bad signature", "wrong number of signatures"})
+TRADE_FIELDS = tuple(Trade.__dataclass_fields__)
 
 
 @dataclass
 class KnownTrades:
-    """What earlier folders of an audit have proven, so that it is neither checked nor lost again.
-
-    `trades` by digest: the very trade behind it. `placed` by (row, commitment): why it does not count, or None.
-    """
+    """What folders seen before have proven, so that it is checked once: trades by digest, and why a row counts not."""
 
     trades: dict[Hash32, Trade] = field(default_factory=dict)
-    placed: dict[PlacedTrade, str | None] = field(default_factory=dict)
+    faults: dict[PlacedTrade, str | None] = field(default_factory=dict)
 
 
 def check_trades(
     report: Report, context: Context, records: RunRecords, config: Config, known: KnownTrades
 ) -> tuple[CountingTrade, ...]:
     """Checks every row; returns the trades that count, with what curtailment on chain has left of them."""
-    commitments = {
-        number: one.record for number, one in context.evidence.commitments.items() if one.record.cycle == records.cycle
-    }
-    file = records.file(tables.TRADES)
-    counting = []
-    for line, row in enumerate(records.trades, 1):
-        proven = _proven(report, file, line, row, context, records, commitments, known)
-        if proven is None:
-            continue
-        fault = _fault(context, proven, commitments[proven.number], config, known)
-        if fault in SIGNATURE_FAULTS:
-            report.find(
-                Check.TRADE_SIGNATURES,
-                file,
-                line,
-                "signatures",
-                "every signer's, by a key it had at the commitment",
-                fault,
-            )
-        elif fault is not None:
-            report.note(file, line, f"this place does not count: {fault}")
-            continue
-        counting.append(proven)
-    _check_complete(report, context, file, records, commitments)
-    return once_each(_curtailed(context, records.cycle, counting))
+    return _Trades(report, context, records, config, known).checked()
 
 
-def _proven(
-    report: Report,
-    file: str,
-    line: int,
-    row: PlacedTrade,
-    context: Context,
-    records: RunRecords,
-    commitments: Mapping[int, Commitment],
-    known: KnownTrades,
-) -> PlacedTrade | None:
-    """The row as it must have been: the place proves the digest, the digest the trade. None where nothing proves it."""
-    digest = context.domain.digest(row.trade)
-    by_digest, by_trade = replace(row, trade=row.trade), replace(row, digest=digest)
-    if digest == row.digest and _stands(row, commitments):
-        known.trades[digest] = row.trade
-        return row
-    if digest != row.digest and _stands(by_trade, commitments):
-        report.find(Check.TRADE_DIGESTS, file, line, "digest", digest, row.digest)
-        return by_trade
-    if digest != row.digest and _stands(by_digest, commitments):
-        trade = known.trades.get(row.digest)
+@dataclass
+class _Trades:
+    report: Report
+    context: Context
+    records: RunRecords
+    config: Config
+    known: KnownTrades
+
+    def __post_init__(self) -> None:
+        self.file = self.records.file(tables.TRADES)
+        self.commitments: Mapping[int, Commitment] = {
+            number: one.record
+            for number, one in self.context.evidence.commitments.items()
+            if one.record.cycle == self.records.cycle
+        }
+
+    def checked(self) -> tuple[CountingTrade, ...]:
+        """The trades that count."""
+        counting, places = [], set()
+        for line, row in enumerate(self.records.trades, 1):
+            proven = self._proven(line, row)
+            place = (proven or row).number, (proven or row).index
+            if place in places:
+                self._find(Check.TRADES, line, "index", "each place once", f"{place[0]}, {place[1]} again")
+            places.add(place)
+            if proven is not None and self._counts(line, proven):
+                counting.append(proven)
+        self._check_complete(places)
+        return once_each(self._curtailed(counting))
+
+    def _proven(self, line: int, row: PlacedTrade) -> PlacedTrade | None:
+        """The row as it must have been: the place proves the digest, the digest the trade. None where nothing does."""
+        digest = self.context.domain.digest(row.trade)
+        if digest == row.digest:
+            self.known.trades.setdefault(digest, row.trade)
+            return row if self._stands(row) else self._put_right(line, row)
+        by_trade = replace(row, digest=digest)
+        if self._stands(by_trade):
+            self._find(Check.TRADE_DIGESTS, line, "digest", digest, row.digest)
+            return by_trade
+        trade = self._repaired(row)
         if trade is None:
-            trade = next((one for one in _repairs(row, records) if context.domain.digest(one) == row.digest), None)
-        if trade is None:
-            report.find(
-                Check.TRADE_DIGESTS, file, line, "digest", f"{shown(digest)}, by the trade's fields", row.digest
-            )
-            return row
-        for name in _changed(trade, row.trade):
-            report.find(Check.TRADE_DIGESTS, file, line, name, getattr(trade, name), getattr(row.trade, name))
-        return replace(row, trade=trade)
-    name, right = _other_place(row, commitments)
-    report.find(Check.TRADE_PLACES, file, line, name, getattr(right, name) if right else "a proof", getattr(row, name))
-    return right
+            expected = f"{shown(digest)}, the digest of the trade's fields"
+            self._find(Check.TRADE_DIGESTS, line, "digest", expected, row.digest)
+            return row if self._stands(row) else None
+        for name in TRADE_FIELDS:
+            if getattr(trade, name) != getattr(row.trade, name):
+                self._find(Check.TRADE_DIGESTS, line, name, getattr(trade, name), getattr(row.trade, name))
+        repaired = replace(row, trade=trade)
+        return repaired if self._stands(repaired) else self._put_right(line, repaired)
 
+    def _stands(self, row: PlacedTrade) -> bool:
+        """Whether the row's digest is proven to stand at its place."""
+        record = self.commitments.get(row.number)
+        leaf = preimages.trade_leaf(row.digest)
+        return record is not None and merkle.verify(record.root, record.count, row.index, leaf, row.path)
 
-def _stands(row: PlacedTrade, commitments: Mapping[int, Commitment]) -> bool:
-    record = commitments.get(row.number)
-    leaf = preimages.trade_leaf(row.digest)
-    return record is not None and merkle.verify(record.root, record.count, row.index, leaf, row.path)
-
-
-def _other_place(row: PlacedTrade, commitments: Mapping[int, Commitment]) -> tuple[str, PlacedTrade | None]:
-    """Which column keeps the place from being proven, and the row with it put right."""
-    for number in commitments:
-        if _stands(replace(row, number=number), commitments):
-            return "number", replace(row, number=number)
-    record = commitments.get(row.number)
-    for index in range(record.count if record else 0):
-        if _stands(replace(row, index=index), commitments):
-            return "index", replace(row, index=index)
-    return "path", None
-
-
-def _repairs(row: PlacedTrade, records: RunRecords) -> Iterator[Trade]:
-    """The row's trade with one field as other records have it: candidates for what was changed."""
-    trade = row.trade
-    leaves = [one.leaf for one in records.leaves if one.leaf.trade_digest == row.digest]
-    told: dict[str, set[Any]] = {
-        "contracted_wh": {leaf.contracted_wh for leaf in leaves},
-        "slot_start": {leaf.slot_start for leaf in leaves},
-        "buyer_meter": {leaf.meter for leaf in leaves},
-        "seller_meter": {leaf.meter for leaf in leaves},
-    }
-    # Prices, roles, templates and times repeat among the trades of a day.
-    for name in Trade.__dataclass_fields__:
-        values = {getattr(other.trade, name) for other in records.trades} | told.get(name, set())
-        for value in sorted(values, key=repr):
-            yield replace(trade, **{name: value})
-    slot_length = {other.trade.slot_end - other.trade.slot_start for other in records.trades}
-    yield from (replace(trade, slot_end=trade.slot_start + length) for length in slot_length)
-
-
-def _changed(trade: Trade, other: Trade) -> list[str]:
-    return [name for name in Trade.__dataclass_fields__ if getattr(trade, name) != getattr(other, name)]
-
-
-def _fault(
-    context: Context, row: PlacedTrade, commitment: Commitment, config: Config, known: KnownTrades
-) -> str | None:
-    """Why the place does not count, or None."""
-    if row not in known.placed:
-        if tuple(one.member for one in row.signatures) != row.trade.signers:
-            known.placed[row] = "wrong number of signatures"
+    def _put_right(self, line: int, row: PlacedTrade) -> PlacedTrade | None:
+        """The row at the place that its path proves; None where none is found."""
+        record = self.commitments.get(row.number)
+        others = [replace(row, number=number) for number in self.commitments]
+        others += [replace(row, index=index) for index in range(record.count if record else 0)]
+        right = next((other for other in others if self._stands(other)), None)
+        if right is None:
+            self._find(Check.TRADE_PLACES, line, "path", "a proof to the commitment's root", row.path)
+        elif right.number != row.number:
+            self._find(Check.TRADE_PLACES, line, "number", right.number, row.number)
         else:
-            signatures = [one.signature for one in row.signatures]
-            known.placed[row] = place_fault(
-                row.place(commitment), row.trade, signatures, context.evidence.registry, config, context.domain
-            )
-    return known.placed[row]
+            self._find(Check.TRADE_PLACES, line, "index", right.index, row.index)
+        return right
 
+    def _repaired(self, row: PlacedTrade) -> Trade | None:
+        """The trade that the digest is of, if one field as another record has it makes the difference."""
+        known = self.known.trades.get(row.digest)
+        if known is not None:
+            return known
+        return next((one for one in self._candidates(row) if self.context.domain.digest(one) == row.digest), None)
 
-def _check_complete(
-    report: Report, context: Context, file: str, records: RunRecords, commitments: Mapping[int, Commitment]
-) -> None:
-    """Every index of every commitment once, and registered trades as their events have them."""
-    places: dict[tuple[int, int], int] = {}
-    for line, row in enumerate(records.trades, 1):
-        if (row.number, row.index) in places:
-            report.find(Check.TRADES, file, line, "index", "each place once", f"{row.number}, {row.index} again")
-        places.setdefault((row.number, row.index), line)
-    for number, record in commitments.items():
-        missing = [index for index in range(record.count) if (number, index) not in places]
-        if missing:
-            named = ", ".join(str(index) for index in missing[:10])
-            report.find(Check.TRADES, file, 0, "", f"the trades of commitment {number} at {named}", "none")
+    def _candidates(self, row: PlacedTrade) -> Iterator[Trade]:
+        leaves = [one.leaf for one in self.records.leaves if one.leaf.trade_digest == row.digest]
+        told: dict[str, set[Any]] = {
+            "contracted_wh": {leaf.contracted_wh for leaf in leaves},
+            "slot_start": {leaf.slot_start for leaf in leaves},
+            "slot_end": {row.trade.slot_start + self.config.slot_length},
+            "buyer_meter": {leaf.meter for leaf in leaves},
+            "seller_meter": {leaf.meter for leaf in leaves},
+        }
+        # Prices, roles, templates and times repeat among the trades of a cycle.
+        for name in TRADE_FIELDS:
+            for value in told.get(name, set()) | {getattr(other.trade, name) for other in self.records.trades}:
+                yield replace(row.trade, **{name: value})
 
+    def _counts(self, line: int, row: PlacedTrade) -> bool:
+        """Whether the place is valid. One whose signatures alone fail is found, and goes on counting."""
+        if row not in self.known.faults:
+            self.known.faults[row] = self._fault(row)
+        fault = self.known.faults[row]
+        if fault in SIGNATURE_FAULTS:
+            expected = "every signer's in role order, by a key it had at the commitment"
+            self._find(Check.TRADE_SIGNATURES, line, "signatures", expected, fault)
+            return True
+        if fault is not None:
+            self.report.note(self.file, line, f"this place does not count: {fault}")
+        return fault is None
 
-def _curtailed(context: Context, cycle: int, rows: list[PlacedTrade]) -> Iterator[CountingTrade]:
-    lowest: dict[Hash32, int] = {}
-    for event in context.evidence.of_cycle(cycle, "Curtailed"):
-        digest = event["trade_digest"]
-        lowest[digest] = min(event["contracted_wh"], lowest.get(digest, event["contracted_wh"]))
-    for row in rows:
-        contracted = min(row.trade.contracted_wh, lowest.get(row.digest, row.trade.contracted_wh))
-        yield CountingTrade(row.digest, row.trade, row.number, row.index, contracted)
+    def _fault(self, row: PlacedTrade) -> str | None:
+        place, registry = row.place(self.commitments[row.number]), self.context.evidence.registry
+        signatures = [one.signature for one in row.signatures]
+        fault = place_fault(place, row.trade, signatures, registry, self.config, self.context.domain)
+        if fault is None and tuple(one.member for one in row.signatures) != row.trade.signers:
+            return "wrong number of signatures"
+        return fault
+
+    def _check_complete(self, places: set[tuple[int, int]]) -> None:
+        for number, record in self.commitments.items():
+            missing = [index for index in range(record.count) if (number, index) not in places]
+            if missing:
+                named = ", ".join(str(index) for index in missing[:10])
+                self._find(Check.TRADES, 0, "", f"the trades of commitment {number} at {named}", "none")
+
+    def _curtailed(self, rows: list[PlacedTrade]) -> Iterator[CountingTrade]:
+        lowest: dict[Hash32, int] = {}
+        for event in self.context.evidence.of_cycle(self.records.cycle, "Curtailed"):
+            digest = event["trade_digest"]
+            lowest[digest] = min(event["contracted_wh"], lowest.get(digest, event["contracted_wh"]))
+        for row in rows:
+            contracted = min(row.trade.contracted_wh, lowest.get(row.digest, row.trade.contracted_wh))
+            yield CountingTrade(row.digest, row.trade, row.number, row.index, contracted)
+
+    def _find(self, check: Check, line: int, field_name: str, expected: object, found: object) -> None:
+        self.report.find(check, self.file, line, field_name, expected, found)

@@ -137,7 +137,9 @@ class DeploymentRecord:
 
 
 def _deploy(rpc: Rpc, account: Account, artifact: Artifact, address: str, arguments: Sequence[object]) -> Deployed:
-    inputs: Sequence[abi.Parameter] = next((entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"), [])
+    inputs: Sequence[abi.Parameter] = next(
+        (entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"), []
+    )
     receipt = await_receipt(rpc, account.send(artifact.bytecode + abi.encode(inputs, arguments), GAS_LIMIT))
     if not receipt.succeeded:
         raise DeploymentMismatch(f"{artifact.name}: the constructor refused its arguments")

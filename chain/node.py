@@ -149,7 +149,8 @@ def _binary() -> Path:
 
 def _await_answer(process: subprocess.Popen[bytes], port: int, said: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    with contextlib.closing(Rpc(HOST, port)) as rpc:
+    # Impatient, because it may be somebody else who listens there and never answers.
+    with contextlib.closing(Rpc(HOST, port, timeout=1)) as rpc:
         while time.monotonic() < deadline:
             with contextlib.suppress(ConnectionFailed):
                 rpc.call("eth_chainId")

@@ -18,9 +18,9 @@ Block = int | str  # a number, or "latest", "safe", "finalized", "earliest", "pe
 class Rpc:
     """Calls to one node, one at a time: an instance belongs to one thread."""
 
-    def __init__(self, host: str, port: int, path: str = "/") -> None:
+    def __init__(self, host: str, port: int, path: str = "/", timeout: float = TIMEOUT_SECONDS) -> None:
         """Nothing is sent before the first call."""
-        self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout)
         self._path = path
         self._count = 0
 

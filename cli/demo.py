@@ -1,13 +1,49 @@
-"""`clearwatt demo`: runs the demo market."""
+"""`clearwatt demo`: settles a week of real homes on a local chain."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
-from cli.exits import SomethingMissing
+from cli.exits import BadInput, CheckFalse, SomethingMissing
+from demo.account import Progress, open_console, print_account, summary_text
+from demo.homes import HomesMissing
+from demo.run import NotOurs, VerifyFailed, run_demo
 
 
 @click.command()
-def demo() -> None:
-    """The demo market, from real homes to verified money."""
-    raise SomethingMissing("the demo market is not built yet")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/demo"),
+    show_default=True,
+    help="Where folders and summary go; made anew by each run.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the local chain; a free one by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON instead of the account.")
+def demo(data: Path, port: int | None, as_json: bool) -> None:
+    """Settle a week of 17 real homes, from signed trade to money, on a local chain, and have it verified.
+
+    Writes cycle folders, deployment record and summary.json. Exit code 1 if a check is false.
+    """
+    console = open_console(sys.stderr)
+
+    try:
+        with Progress(console) as progress:
+            summary = run_demo(data, progress, port)
+    except HomesMissing as error:
+        raise SomethingMissing(str(error)) from error
+    except NotOurs as error:
+        raise BadInput(str(error)) from error
+    except VerifyFailed as error:
+        raise CheckFalse(f"the run could not be verified: {error}") from error
+    if as_json:
+        click.echo(summary_text(summary), nl=False)
+    else:
+        print_account(
+            summary, open_console(sys.stdout), {"summary": str(data / "summary.json"), "cycles": str(data / "cycles")}
+        )
+    if not all(summary["checks"].values()):
+        raise CheckFalse("a check is false")

@@ -39,14 +39,21 @@ COMPLETE: constant(uint256) = 5
 MAX_RUNS: constant(uint256) = 4
 EMPTY_TREE: constant(bytes32) = keccak256(b"")
 
-# A cycle's state word: bits 0-31 config version, 32-39 sealed runs, 40 all runs are sealed, 64-127 the block in which
-# the next run's window was opened (0: not yet), 128-191 when the newest sealed run was sealed.
-VERSION_MASK: constant(uint256) = 2**32 - 1
-SEALED_SHIFT: constant(uint256) = 32
-COMPLETE_FLAG: constant(uint256) = 1 << 40
-OPENED_SHIFT: constant(uint256) = 64
-SEALED_AT_SHIFT: constant(uint256) = 128
-FIELD_MASK: constant(uint256) = 2**64 - 1
+# A cycle's state word: bits 0-31 config version; 32-63 its gate and 64-95 its commit-ahead, so that a commitment finds
+# them here; 96-127 the next run's deadline after the cycle's end, so that a posting does; 128-175 the block in which the
+# next run's window was opened (0: not yet); 176-223 when the newest sealed run was sealed; 224-231 sealed runs; 232 all
+# runs are sealed. Times are seconds; every field fits by the registry's bounds.
+GATE_SHIFT: constant(uint256) = 32
+AHEAD_SHIFT: constant(uint256) = 64
+DEADLINE_SHIFT: constant(uint256) = 96
+OPENED_SHIFT: constant(uint256) = 128
+SEALED_AT_SHIFT: constant(uint256) = 176
+SEALED_SHIFT: constant(uint256) = 224
+COMPLETE_FLAG: constant(uint256) = 1 << 232
+MASK_32: constant(uint256) = 2**32 - 1
+MASK_48: constant(uint256) = 2**48 - 1
+# What of a state word holds for all runs.
+TERMS_MASK: constant(uint256) = 2**96 - 1
 
 # A side's marks: from this bit on, one bit per run in which its leaf stands twice.
 TWICE_SHIFT: constant(uint256) = 16
@@ -113,7 +120,7 @@ def config_version(cycle: uint64) -> uint256:
     @param cycle Cycle number.
     @return The version; 0 while nothing was committed in the cycle.
     """
-    return self.states[cycle] & VERSION_MASK
+    return self._version(self.states[cycle])
 
 
 @view
@@ -198,7 +205,7 @@ def seal(cycle: uint64):
     state: uint256 = self.states[cycle]
     assert self._phase(cycle, state) == SEALABLE, "AllocationOracle: window not over"
     run: uint256 = self._sealed_runs(state)
-    version: uint256 = state & VERSION_MASK
+    version: uint256 = self._version(state)
     before: bytes32 = empty(bytes32)
     if run == 0:
         before = staticcall REGISTRY.config_digest(version)
@@ -206,14 +213,19 @@ def seal(cycle: uint64):
         before = self.inputs[cycle][run - 1]
     accumulated: bytes32 = self.accumulator[cycle]
     sealed_inputs: bytes32 = keccak256(abi_encode(before, accumulated))
-    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(version, run)
+    rule: uint64 = 0
+    run_count: uint64 = 0
+    rule, run_count = staticcall REGISTRY.rule_terms(version)
 
     self.inputs[cycle][run] = sealed_inputs
     self.sealed_at[cycle][run] = convert(block.timestamp, uint64)
     self.accumulator[cycle] = empty(bytes32)
-    state = version | ((run + 1) << SEALED_SHIFT) | (block.timestamp << SEALED_AT_SHIFT)
-    if run + 1 == convert(terms.run_count, uint256):
+    state = (state & TERMS_MASK) | (block.timestamp << SEALED_AT_SHIFT) | ((run + 1) << SEALED_SHIFT)
+    if run + 1 == convert(run_count, uint256):
         state |= COMPLETE_FLAG
+    else:
+        terms: Types.WindowTerms = staticcall REGISTRY.window_terms(version, run + 1)
+        state |= convert(terms.deadline, uint256) << DEADLINE_SHIFT
     self.states[cycle] = state
     log IAllocationOracle.RunSealed(
         cycle=cycle, run=convert(run, uint32), inputs=sealed_inputs, accumulator=accumulated
@@ -244,7 +256,7 @@ def post(allocation: Types.Allocation, signature: Types.Signature, wallet_signat
     assert allocation.root != empty(bytes32), "AllocationOracle: zero root"
     assert allocation.count <= merkle.MAX_COUNT, "AllocationOracle: too many leaves"
     assert (allocation.count == 0) == (allocation.root == EMPTY_TREE), "AllocationOracle: root and count differ"
-    digest: bytes32 = staticcall REGISTRY.config_digest(state & VERSION_MASK)
+    digest: bytes32 = staticcall REGISTRY.config_digest(self._version(state))
     assert allocation.config_digest == digest, "AllocationOracle: another config"
 
     struct_hash: bytes32 = typed_data._allocation(allocation)
@@ -275,21 +287,25 @@ def post(allocation: Types.Allocation, signature: Types.Signature, wallet_signat
 
 @external
 @reentrant
-def record_commitment(cycle: uint64, number: uint64, record_hash: bytes32) -> uint256:
+def record_commitment(cycle: uint64, number: uint64, record_hash: bytes32) -> (uint256, uint64, uint64):
     """
     @notice Accumulates a commitment; the first one of a cycle fixes its config version.
     @param cycle Cycle number.
     @param number The commitment's number.
     @param record_hash Hash of its record.
-    @return The config version that governs the cycle.
+    @return The config version that governs the cycle, its gate, its commit-ahead (seconds).
     """
     assert msg.sender == TRADE_BOOK, "AllocationOracle: only TradeBook"
-    version: uint256 = self.states[cycle] & VERSION_MASK
-    if version == 0:
-        version = staticcall REGISTRY.config_version()
-        self.states[cycle] = version
+    state: uint256 = self.states[cycle]
+    if state == 0:
+        state = self._first_state()
+        self.states[cycle] = state
     self._accumulate(cycle, COMMITMENT, number, record_hash)
-    return version
+    return (
+        self._version(state),
+        convert((state >> GATE_SHIFT) & MASK_32, uint64),
+        convert((state >> AHEAD_SHIFT) & MASK_32, uint64),
+    )
 
 
 @external
@@ -381,14 +397,14 @@ def _phase(cycle: uint64, state: uint256) -> uint256:
     end: uint64 = ANCHOR + (cycle + 1) * CYCLE_LENGTH
     if block.timestamp < convert(end, uint256):
         return DELIVERY
-    run: uint256 = self._sealed_runs(state)
-    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(state & VERSION_MASK, run)
     since_end: uint64 = staticcall REGISTRY.unpaused_since(end)
-    if since_end < terms.deadline:
+    if since_end < convert((state >> DEADLINE_SHIFT) & MASK_32, uint64):
         return INTAKE
+    run: uint256 = self._sealed_runs(state)
+    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(self._version(state), run)
     overtime: uint64 = since_end - terms.deadline
     if run != 0:
-        last_seal: uint64 = convert((state >> SEALED_AT_SHIFT) & FIELD_MASK, uint64)
+        last_seal: uint64 = convert((state >> SEALED_AT_SHIFT) & MASK_48, uint64)
         since_seal: uint64 = staticcall REGISTRY.unpaused_since(last_seal)
         if since_seal < terms.least_intake:
             return INTAKE
@@ -397,6 +413,25 @@ def _phase(cycle: uint64, state: uint256) -> uint256:
     if overtime < terms.window or opened == 0 or block.number < opened + convert(terms.window_blocks, uint256):
         return WINDOW
     return SEALABLE
+
+
+@view
+@internal
+def _first_state() -> uint256:
+    """
+    @notice The state word of a cycle at its first commitment.
+    """
+    version: uint256 = staticcall REGISTRY.config_version()
+    gate: uint64 = 0
+    ahead: uint64 = 0
+    gate, ahead = staticcall REGISTRY.gate_terms(version)
+    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(version, 0)
+    return (
+        version
+        | (convert(gate, uint256) << GATE_SHIFT)
+        | (convert(ahead, uint256) << AHEAD_SHIFT)
+        | (convert(terms.deadline, uint256) << DEADLINE_SHIFT)
+    )
 
 
 @internal
@@ -440,6 +475,15 @@ def _is_signed(
 
 @pure
 @internal
+def _version(state: uint256) -> uint256:
+    """
+    @notice The config version in a state word; 0 while nothing was committed.
+    """
+    return state & MASK_32
+
+
+@pure
+@internal
 def _sealed_runs(state: uint256) -> uint256:
     """
     @notice The number of sealed runs in a state word.
@@ -453,4 +497,4 @@ def _opened_at(state: uint256) -> uint256:
     """
     @notice The block in which the next run's window was opened; 0 if it was not.
     """
-    return (state >> OPENED_SHIFT) & FIELD_MASK
+    return (state >> OPENED_SHIFT) & MASK_48

@@ -21,8 +21,12 @@ from .interfaces import Types
 implements: IObligationLedger
 
 from .modules import hot_keys
+from .modules import queues
 from .modules import roles
 from .modules import typed_data
+
+# Per debtor and creditor the open obligations that no notice names: what can be set off.
+initializes: queues
 
 AMOUNT_BITS: constant(uint256) = 96
 MAX_AMOUNT: constant(uint256) = 2**96 - 1
@@ -30,7 +34,7 @@ TIME_SHIFT: constant(uint256) = 192     # of the time in an account's and in an 
 OWED_MASK: constant(uint256) = 2**192 - 1
 NUMBER_BITS: constant(uint256) = 64
 NUMBER_MASK: constant(uint256) = 2**64 - 1
-NOTIFIED: constant(uint256) = 1 << 128  # in an obligation's links
+NOTIFIED: constant(uint256) = 1 << 255  # in an obligation's word
 
 MAX_SET_OFF: constant(uint256) = 8       # the upper bound of the parameter (modules/parameters.vy)
 # Banks' value dates may lie a day ahead of the chain's clock, not more.
@@ -38,6 +42,9 @@ VALUE_DATE_AHEAD: constant(uint256) = 86_400
 
 REGISTRY: immutable(IMemberRegistry)
 SETTLEMENT: immutable(address)
+
+# Fixed at the registry's deployment, so kept in the code.
+DOMAIN_SEPARATOR: immutable(bytes32)
 
 
 struct Parties:
@@ -55,15 +62,8 @@ count: uint256
 # Per obligation: who owes whom.
 parties: HashMap[uint256, Parties]
 
-# Per obligation: bits 0-95 amount, 96-191 closed, 192-255 due time.
-amounts: HashMap[uint256, uint256]
-
-# Per obligation: its place in its queue. Bits 0-63 the one before, 64-127 the one after (0: none), 128 notified.
-links: HashMap[uint256, uint256]
-
-# Debtor -> creditor: the queue of open obligations that no notice names, oldest first: what can be set off.
-# Bits 0-63 the first, 64-127 the last.
-queues: HashMap[bytes32, HashMap[bytes32, uint256]]
+# Per obligation: bits 0-95 amount, 96-191 closed, 192-254 due time, 255 notified.
+obligations: HashMap[uint256, uint256]
 
 # Creditor -> reference hash: what was notified under it (bits 0-95) and acknowledged of that (96-191).
 references: HashMap[bytes32, HashMap[bytes32, uint256]]
@@ -75,11 +75,12 @@ paid_numbers: HashMap[bytes32, HashMap[bytes32, uint256[4]]]
 @deploy
 def __init__(registry: address, settlement: address):
     """
-    @param registry MemberRegistry.
+    @param registry MemberRegistry, deployed before.
     @param settlement Settlement, the only one that records what is owed.
     """
     REGISTRY = IMemberRegistry(registry)
     SETTLEMENT = settlement
+    DOMAIN_SEPARATOR = staticcall IMemberRegistry(registry).domain_separator()
 
 
 # --- anyone (views) ---
@@ -120,14 +121,14 @@ def obligation(number: uint64) -> IObligationLedger.Obligation:
     """
     index: uint256 = convert(number, uint256)
     parties: Parties = self.parties[index]
-    word: uint256 = self.amounts[index]
+    word: uint256 = self.obligations[index]
     return IObligationLedger.Obligation(
         debtor=parties.debtor,
         creditor=parties.creditor,
         amount=convert(word & MAX_AMOUNT, uint96),
         closed=convert((word >> AMOUNT_BITS) & MAX_AMOUNT, uint96),
-        due_at=convert(word >> TIME_SHIFT, uint64),
-        notified=self.links[index] & NOTIFIED != 0,
+        due_at=convert((word & ~NOTIFIED) >> TIME_SHIFT, uint64),
+        notified=word & NOTIFIED != 0,
     )
 
 
@@ -140,9 +141,9 @@ def is_overdue(number: uint64) -> bool:
     @param number Counts from 1.
     @return False where there is none.
     """
-    index: uint256 = convert(number, uint256)
-    word: uint256 = self.amounts[index]
-    return self._open(word) > 0 and block.timestamp > word >> TIME_SHIFT and self.links[index] & NOTIFIED == 0
+    word: uint256 = self.obligations[convert(number, uint256)]
+    # A notified one has the highest bit set and compares as never due.
+    return self._open(word) > 0 and block.timestamp > word >> TIME_SHIFT
 
 
 # --- anyone ---
@@ -233,12 +234,13 @@ def notify(notice: Types.PaymentNotice, signature: Types.Signature, wallet_signa
         assert (
             parties.debtor == notice.debtor and parties.creditor == notice.creditor
         ), "ObligationLedger: not of this pair"
-        open_amount: uint256 = self._open(self.amounts[index])
+        word: uint256 = self.obligations[index]
+        open_amount: uint256 = self._open(word)
         assert open_amount > 0, "ObligationLedger: closed already"
         open_sum += open_amount
-        if self.links[index] & NOTIFIED == 0:
-            self._unqueue(notice.debtor, notice.creditor, index)
-            self.links[index] = NOTIFIED
+        if word & NOTIFIED == 0:
+            self.obligations[index] = word | NOTIFIED
+            queues._leave(notice.debtor, notice.creditor, index)
         place: uint256 = len(seen)
         packed[place // 4] |= index << (place % 4 * NUMBER_BITS)
         seen.append(number)
@@ -339,11 +341,11 @@ def _close(index: uint256, at_most: uint256) -> uint256:
     """
     @notice Closes an obligation as far as an amount and what is open of it reach; returns how much.
     """
-    word: uint256 = self.amounts[index]
+    word: uint256 = self.obligations[index]
     open_amount: uint256 = self._open(word)
     closed: uint256 = min(open_amount, at_most)
     if closed > 0:
-        self.amounts[index] = word + (closed << AMOUNT_BITS)
+        self.obligations[index] = word + (closed << AMOUNT_BITS)
         log IObligationLedger.Closed(number=convert(index, uint64), amount=closed, open_amount=open_amount - closed)
     return closed
 
@@ -356,14 +358,14 @@ def _set_off(debtor: bytes32, creditor: bytes32, amount: uint256, at_most: uint2
     """
     left: uint256 = amount
     for _: uint256 in range(at_most, bound=MAX_SET_OFF):
-        index: uint256 = self.queues[debtor][creditor] & NUMBER_MASK
+        index: uint256 = queues._oldest(debtor, creditor)
         if left == 0 or index == 0:
             break
         closed: uint256 = self._close(index, left)
         left -= closed
         log IObligationLedger.SetOff(number=convert(index, uint64), amount=closed)
-        if self._open(self.amounts[index]) == 0:
-            self._unqueue(debtor, creditor, index)
+        if self._open(self.obligations[index]) == 0:
+            queues._leave(debtor, creditor, index)
     return left
 
 
@@ -375,16 +377,8 @@ def _create(debtor: bytes32, creditor: bytes32, amount: uint256, due_at: uint256
     index: uint256 = self.count + 1
     self.count = index
     self.parties[index] = Parties(debtor=debtor, creditor=creditor)
-    self.amounts[index] = amount | (due_at << TIME_SHIFT)
-    queue: uint256 = self.queues[debtor][creditor]
-    first: uint256 = queue & NUMBER_MASK
-    last: uint256 = queue >> NUMBER_BITS
-    if last == 0:
-        first = index
-    else:
-        self.links[last] |= index << NUMBER_BITS
-        self.links[index] = last
-    self.queues[debtor][creditor] = first | (index << NUMBER_BITS)
+    self.obligations[index] = amount | (due_at << TIME_SHIFT)
+    queues._join(debtor, creditor, index)
     log IObligationLedger.FellDue(
         number=convert(index, uint64),
         debtor=debtor,
@@ -393,28 +387,6 @@ def _create(debtor: bytes32, creditor: bytes32, amount: uint256, due_at: uint256
         due_at=convert(due_at, uint64),
     )
     return convert(index, uint64)
-
-
-@internal
-def _unqueue(debtor: bytes32, creditor: bytes32, index: uint256):
-    """
-    @notice Takes an obligation out of its queue, wherever it stands.
-    """
-    link: uint256 = self.links[index]
-    before: uint256 = link & NUMBER_MASK
-    after: uint256 = (link >> NUMBER_BITS) & NUMBER_MASK
-    queue: uint256 = self.queues[debtor][creditor]
-    first: uint256 = queue & NUMBER_MASK
-    last: uint256 = queue >> NUMBER_BITS
-    if before == 0:
-        first = after
-    else:
-        self.links[before] = (self.links[before] & NUMBER_MASK) | (after << NUMBER_BITS)
-    if after == 0:
-        last = before
-    else:
-        self.links[after] = (self.links[after] & (NUMBER_MASK << NUMBER_BITS)) | before
-    self.queues[debtor][creditor] = first | (last << NUMBER_BITS)
 
 
 @view
@@ -426,6 +398,5 @@ def _is_signed(
     @notice Whether the member's hot key, as it is now, signed.
     """
     standing: uint256 = staticcall REGISTRY.standing(member)
-    separator: bytes32 = staticcall REGISTRY.domain_separator()
-    digest: bytes32 = typed_data._digest(separator, struct_hash)
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, struct_hash)
     return hot_keys._is_signed(standing, digest, signature, wallet_signatures)

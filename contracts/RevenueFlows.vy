@@ -253,7 +253,7 @@ def _run(words: uint256[8], length: uint256, inputs: int256[24]) -> uint256:
     for _: uint256 in range(64):
         if cursor == length:
             break
-        code: uint256 = self._byte(words, cursor)
+        code: uint256 = self._byte(words[cursor >> 5], cursor)
         cursor += 1
         if code < OPERATORS:
             stack[depth] = inputs[code]
@@ -277,7 +277,7 @@ def _run(words: uint256[8], length: uint256, inputs: int256[24]) -> uint256:
             else:
                 left = max(left, right)
             stack[depth - 1] = left
-    return self._as_money(stack[0], self._byte(words, 0))
+    return self._as_money(stack[0], words[0] >> 248)
 
 
 @pure
@@ -287,7 +287,7 @@ def _check(words: uint256[8], length: uint256, rate_count: uint256):
     @notice Walks a program once with intervals: Wh in [0, 2^40), rates in [0, 2^64).
     """
     assert length > 0, "RevenueFlows: empty program"
-    scale: uint256 = self._byte(words, 0)
+    scale: uint256 = words[0] >> 248
     assert scale <= MAX_SCALE, "RevenueFlows: bad scale"
     lows: int256[MAX_DEPTH] = empty(int256[MAX_DEPTH])
     highs: int256[MAX_DEPTH] = empty(int256[MAX_DEPTH])
@@ -296,7 +296,7 @@ def _check(words: uint256[8], length: uint256, rate_count: uint256):
     for _: uint256 in range(64):
         if cursor == length:
             break
-        code: uint256 = self._byte(words, cursor)
+        code: uint256 = self._byte(words[cursor >> 5], cursor)
         cursor += 1
         low: int256 = 0
         high: int256 = 0
@@ -306,7 +306,7 @@ def _check(words: uint256[8], length: uint256, rate_count: uint256):
             low, high = self._combined(code, lows[depth], highs[depth], lows[depth + 1], highs[depth + 1])
         elif code > LITERAL and code <= LAST_LITERAL:
             size: uint256 = code - LITERAL
-            assert cursor + size <= length and (size == 1 or self._byte(words, cursor) != 0), "RevenueFlows: bad constant"
+            assert cursor + size <= length and (size == 1 or self._byte(words[cursor >> 5], cursor) != 0), "RevenueFlows: bad constant"
             high = self._constant(words, cursor, size)
             low = high
             cursor += size
@@ -368,14 +368,17 @@ def _constant(words: uint256[8], start: uint256, size: uint256) -> int256:
     """
     total: uint256 = 0
     for i: uint256 in range(size, bound=16):
-        total = (total << 8) | self._byte(words, start + i)
+        total = (total << 8) | self._byte(words[(start + i) >> 5], start + i)
     return convert(total, int256)
 
 
 @pure
 @internal
-def _byte(words: uint256[8], position: uint256) -> uint256:
-    return (words[position >> 5] >> (248 - ((position & 31) << 3))) & 255
+def _byte(word: uint256, position: uint256) -> uint256:
+    """
+    @notice The byte at a position of the program, in the word that holds it.
+    """
+    return (word >> (248 - ((position & 31) << 3))) & 255
 
 
 @view

@@ -218,8 +218,8 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
             inputs = self._inputs(row.cycle, row.run)
         state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
         key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-        progress: uint256 = self._progress[key]
-        reason = self._refusal(row, inputs, state, progress >> 224)
+        progress: Progress = self._unpacked(self._progress[key])
+        reason = self._refusal(row, inputs, state, progress.version)
         if len(reason) == 0 and not self._is_signed(
             standings[2 * i], digest, rows[i].payer_signature, wallet_signatures, payer_wallet
         ):
@@ -234,7 +234,8 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
             )
             continue
 
-        self._drop(key, progress, row.cycle, row.payer, row.payee, "replaced")
+        if progress.attested_at != 0:
+            self._drop(key, progress, row, "replaced")
         way: uint8 = AGREED
         if row.inputs == empty(bytes32):
             # Early: it settles no run. None is sealed yet, so the state held nothing but a version.
@@ -261,29 +262,28 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
     @param signatures Of RowAttestation, in ascending bit order.
     """
     assert row.payer != row.payee, "Settlement: payer is payee"
-    assert row.keep == 0, "Settlement: keep in an attested row"
+    assert row.keep == 0, "Settlement: keep not zero"
     assert convert(row.count, uint256) <= convert(merkle.MAX_COUNT, uint256) and row.root != empty(bytes32), "Settlement: no such tree"
     if row.count == 0:
-        assert row.amount == 0 and row.root == EMPTY_ROOT, "Settlement: amount without leaves"
+        assert row.amount == 0 and row.root == EMPTY_ROOT, "Settlement: amount but no leaf"
     inputs: Inputs = self._inputs(row.cycle, row.run)
-    assert convert(row.run, uint256) + 1 == inputs.sealed_runs, "Settlement: not the newest sealed run"
-    assert row.inputs == inputs.sealed, "Settlement: not the sealed inputs"
+    assert convert(row.run, uint256) + 1 == inputs.sealed_runs, "Settlement: not the newest run"
+    assert row.inputs == inputs.sealed, "Settlement: other inputs"
 
     state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
     assert (
         self._settled_runs(state) != inputs.sealed_runs or state & BY_AGREED_ROW == 0
     ), "Settlement: settled by agreement"
     key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-    word: uint256 = self._progress[key]
-    highest: uint256 = max(self._version(state), word >> 224)
+    progress: Progress = self._unpacked(self._progress[key])
+    highest: uint256 = max(self._version(state), progress.version)
     assert convert(row.version, uint256) == highest + 1, "Settlement: not the next version"
 
-    progress: Progress = self._unpacked(word)
     if progress.attested_at != 0:
         # A row that can no longer be applied makes way.
         is_overtaken: bool = progress.run + 1 < self._settled_runs(state)
-        assert is_overtaken or self._is_lapsed(row.cycle, progress), "Settlement: another row is pending"
-        self._drop(key, word, row.cycle, row.payer, row.payee, "lapsed")
+        assert is_overtaken or self._is_lapsed(row.cycle, progress), "Settlement: another row pending"
+        self._drop(key, progress, row, "lapsed")
 
     digest: bytes32 = self._row_digest(row)
     self._check_quorum(digest, mask, signatures)
@@ -320,9 +320,10 @@ def publish(row: Types.Row, leaves: DynArray[Types.FlowLeaf, 128], path: DynArra
     @param leaves The next 128 leaves, or all that remain, strictly ordered by (tradeDigest, flow).
     @param path Proof of the chunk, as a node of the row's tree.
     """
-    digest: bytes32 = self._row_digest(row)
-    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-    progress: Progress = self._publishable(key, digest, row.cycle)
+    digest: bytes32 = empty(bytes32)
+    key: bytes32 = empty(bytes32)
+    progress: Progress = empty(Progress)
+    digest, key, progress = self._publishable(row)
     first: uint256 = progress.count
 
     trade: uint256 = convert(self._last_trade[key], uint256) if first != 0 else 0
@@ -347,7 +348,7 @@ def publish(row: Types.Row, leaves: DynArray[Types.FlowLeaf, 128], path: DynArra
     is_last: bool = progress.count == convert(row.count, uint256)
     amount: uint256 = convert(row.amount, uint256)
     if progress.sum > amount or (is_last and progress.sum != amount):
-        self._drop(key, self._progress[key], row.cycle, row.payer, row.payee, "leaves do not add up")
+        self._drop(key, progress, row, "leaves do not add up")
     elif is_last:
         progress.published_at = block.timestamp
         self._progress[key] = self._packed(progress)
@@ -364,9 +365,10 @@ def publish_empty(row: Types.Row):
     @notice Begins the window of a pending row without leaves.
     @param row The pending row.
     """
-    digest: bytes32 = self._row_digest(row)
-    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-    progress: Progress = self._publishable(key, digest, row.cycle)
+    digest: bytes32 = empty(bytes32)
+    key: bytes32 = empty(bytes32)
+    progress: Progress = empty(Progress)
+    digest, key, progress = self._publishable(row)
     assert row.count == 0, "Settlement: the row has leaves"
     progress.published_at = block.timestamp
     self._progress[key] = self._packed(progress)
@@ -379,16 +381,15 @@ def apply_attested(row: Types.Row):
     @notice Applies a published row once its window is over. It releases nothing.
     @param row The pending row.
     """
-    digest: bytes32 = self._row_digest(row)
-    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-    word: uint256 = self._progress[key]
-    progress: Progress = self._unpacked(word)
-    self._check_pending(key, digest, progress)
+    digest: bytes32 = empty(bytes32)
+    key: bytes32 = empty(bytes32)
+    progress: Progress = empty(Progress)
+    digest, key, progress = self._pending_row(row)
     assert progress.published_at != 0, "Settlement: not published"
-    assert not self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW), "Settlement: window still open"
+    assert not self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW), "Settlement: row's window open"
     state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
-    assert convert(row.run, uint256) + 1 >= self._settled_runs(state), "Settlement: a later run is settled"
-    self._forget(key, word)
+    assert convert(row.run, uint256) + 1 >= self._settled_runs(state), "Settlement: later run settled"
+    self._forget(key, progress)
     self._apply(row, digest, ATTESTED, self._state(row) | BY_ATTESTED_ROW, KEEP_ALL)
 
 
@@ -440,7 +441,7 @@ def apply_claim(claim: Types.Claim):
     assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: no such claim"
     assert not self._is_in_window(claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW), "Settlement: claim's window open"
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(claim.cycle)
-    assert sealed_runs == run, "Settlement: a newer run is sealed"
+    assert sealed_runs == run, "Settlement: newer run is sealed"
     self._claims[claim.trade_digest][claim.run] = CLAIM_APPLIED
 
     for flow: Types.MemberFlow in claim.flows:
@@ -489,14 +490,15 @@ def strike_row(row: Types.Row, reason: String[32]):
     @param row The pending row.
     @param reason What was proven.
     """
-    assert msg.sender == ROW_FAULTS, "Settlement: only RowFaults strikes"
-    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-    word: uint256 = self._progress[key]
-    progress: Progress = self._unpacked(word)
-    self._check_pending(key, self._row_digest(row), progress)
-    if progress.published_at != 0:
-        assert self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW), "Settlement: row's window is over"
-    self._drop(key, word, row.cycle, row.payer, row.payee, reason)
+    assert msg.sender == ROW_FAULTS, "Settlement: not RowFaults"
+    digest: bytes32 = empty(bytes32)
+    key: bytes32 = empty(bytes32)
+    progress: Progress = empty(Progress)
+    digest, key, progress = self._pending_row(row)
+    assert (
+        progress.published_at == 0 or self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW)
+    ), "Settlement: row's window over"
+    self._drop(key, progress, row, reason)
 
 
 @external
@@ -507,7 +509,7 @@ def strike_claim(claim: Types.Claim):
     """
     assert msg.sender == ROW_FAULTS, "Settlement: only RowFaults"
     assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: claim not pending"
-    assert self._is_in_window(claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW), "Settlement: claim's window is over"
+    assert self._is_in_window(claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW), "Settlement: claim's window over"
     self._claims[claim.trade_digest][claim.run] = empty(bytes32)
     log ISettlement.ClaimStruck(trade_digest=claim.trade_digest, cycle=claim.cycle, run=claim.run)
 
@@ -667,29 +669,35 @@ def _check_quorum(digest: bytes32, mask: uint256, signatures: DynArray[Types.Sig
     attestation: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._row_attestation(digest))
     for i: uint256 in range(quorum, bound=32):
         key: address = signing._recover(attestation, signatures[i])
-        assert key != empty(address) and key == roles._key(standings[i]), "Settlement: not the attestor's key"
+        assert key != empty(address) and key == roles._key(standings[i]), "Settlement: not attestor's key"
 
 
 @view
 @internal
-def _check_pending(key: bytes32, digest: bytes32, progress: Progress):
+def _pending_row(row: Types.Row) -> (bytes32, bytes32, Progress):
     """
-    @notice Reverts unless this row is the pair's pending one.
+    @notice Digest, pair and progress of a row; reverts unless it is the pair's pending one.
     """
-    assert progress.attested_at != 0 and self._pending[key] == digest, "Settlement: row not pending"
-
-
-@view
-@internal
-def _publishable(key: bytes32, digest: bytes32, cycle: uint64) -> Progress:
-    """
-    @notice The progress of the pair's pending row, if this is it and leaves are still taken.
-    """
+    digest: bytes32 = self._row_digest(row)
+    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
     progress: Progress = self._unpacked(self._progress[key])
-    self._check_pending(key, digest, progress)
+    assert progress.attested_at != 0 and self._pending[key] == digest, "Settlement: row not pending"
+    return digest, key, progress
+
+
+@view
+@internal
+def _publishable(row: Types.Row) -> (bytes32, bytes32, Progress):
+    """
+    @notice The same, if leaves are still taken.
+    """
+    digest: bytes32 = empty(bytes32)
+    key: bytes32 = empty(bytes32)
+    progress: Progress = empty(Progress)
+    digest, key, progress = self._pending_row(row)
     assert progress.published_at == 0, "Settlement: published already"
-    assert not self._is_lapsed(cycle, progress), "Settlement: row has lapsed"
-    return progress
+    assert not self._is_lapsed(row.cycle, progress), "Settlement: row has lapsed"
+    return digest, key, progress
 
 
 @view
@@ -755,20 +763,20 @@ def _apply(row: Types.Row, digest: bytes32, way: uint8, state: uint256, keep: ui
 
 
 @internal
-def _drop(key: bytes32, word: uint256, cycle: uint64, payer: bytes32, payee: bytes32, reason: String[32]):
+def _drop(key: bytes32, progress: Progress, row: Types.Row, reason: String[32]):
     """
-    @notice Ends the pair's pending row, if there is one.
+    @notice Ends the pending row of the pair of `row`.
     """
-    if self._unpacked(word).attested_at == 0:
-        return
-    log ISettlement.RowStruck(cycle=cycle, payer=payer, payee=payee, row_digest=self._pending[key], reason=reason)
-    self._forget(key, word)
+    log ISettlement.RowStruck(
+        cycle=row.cycle, payer=row.payer, payee=row.payee, row_digest=self._pending[key], reason=reason
+    )
+    self._forget(key, progress)
 
 
 @internal
-def _forget(key: bytes32, word: uint256):
+def _forget(key: bytes32, progress: Progress):
     """
     @notice Clears the pending row; the version remains, so that none comes twice.
     """
     self._pending[key] = empty(bytes32)
-    self._progress[key] = (word >> 224) << 224
+    self._progress[key] = progress.version << 224

@@ -36,6 +36,9 @@ TOKEN: immutable(IERC20)
 TRADE_BOOK: immutable(address)
 SETTLEMENT: immutable(address)
 
+# Fixed at the registry's deployment, so kept in the code.
+DOMAIN_SEPARATOR: immutable(bytes32)
+
 # Per member: bits 0-95 free, from 96 the sequence of its next withdrawal. One word, so that an account once used never
 # returns to zero and is cheap to credit again.
 accounts: HashMap[bytes32, uint256]
@@ -50,7 +53,7 @@ held: reentrant(public(uint256))
 @deploy
 def __init__(registry: address, token: address, trade_book: address, settlement: address):
     """
-    @param registry MemberRegistry.
+    @param registry MemberRegistry, deployed before.
     @param token The market's deposit token (ERC-20).
     @param trade_book TradeBook, the only one that locks.
     @param settlement Settlement, the only one that applies.
@@ -59,6 +62,7 @@ def __init__(registry: address, token: address, trade_book: address, settlement:
     TOKEN = IERC20(token)
     TRADE_BOOK = trade_book
     SETTLEMENT = settlement
+    DOMAIN_SEPARATOR = staticcall IMemberRegistry(registry).domain_separator()
 
 
 # --- anyone (views) ---
@@ -129,8 +133,7 @@ def withdraw(withdrawal: Types.Withdrawal, signature: Types.Signature, wallet_si
     """
     member: bytes32 = withdrawal.member
     standing: uint256 = staticcall REGISTRY.standing(member)
-    separator: bytes32 = staticcall REGISTRY.domain_separator()
-    digest: bytes32 = typed_data._digest(separator, typed_data._withdrawal(withdrawal))
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._withdrawal(withdrawal))
     assert hot_keys._is_signed(
         standing, digest, signature, wallet_signatures
     ), "SettlementEscrow: not signed by member"
@@ -236,8 +239,7 @@ def _take(payer: bytes32, amount: uint256):
     """
     @notice Takes what is to be locked out of a payer's free money.
     """
-    if amount == 0:
-        return
-    account: uint256 = self.accounts[payer]
-    assert amount <= account & MAX_AMOUNT, "SettlementEscrow: lock not covered"
-    self.accounts[payer] = account - amount
+    if amount > 0:
+        account: uint256 = self.accounts[payer]
+        assert amount <= account & MAX_AMOUNT, "SettlementEscrow: lock not covered"
+        self.accounts[payer] = account - amount

@@ -136,14 +136,8 @@ def commit_batch(
     for payer: bytes32 in payers:
         if payer != a and payer != b:
             signers.append(payer)
-    standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(signers)
-    self._check_active(standings)
-    self._check_signatures(
-        standings,
-        typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_batch(batch)),
-        signatures,
-        wallet_signatures,
-    )
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_batch(batch))
+    self._check_signatures(signers, digest, signatures, wallet_signatures, True)
 
     self.last_sequence[a][b] = batch.sequence
     record: Types.Commitment = Types.Commitment(
@@ -208,14 +202,8 @@ def register_trade(
 
     payers: DynArray[bytes32, 16] = self._payers(locks)
     if len(payers) != 0:
-        standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(payers)
-        self._check_active(standings)
-        self._check_signatures(
-            standings,
-            typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_locks(digest, locks)),
-            lock_signatures,
-            wallet_signatures,
-        )
+        locks_digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_locks(digest, locks))
+        self._check_signatures(payers, locks_digest, lock_signatures, wallet_signatures, True)
         extcall ESCROW.lock(record.cycle, locks)
     log ITradeBook.TradeRegistered(number=number, cycle=record.cycle, record=record, trade=trade, locks=locks)
     return number
@@ -291,11 +279,10 @@ def _commit(number: uint64, record: Types.Commitment) -> uint256:
     record_hash: bytes32 = preimages._commitment(record)
     self.commitment_count = number
     self.commitment[number] = record_hash
-    version: uint256 = extcall ORACLE.record_commitment(record.cycle, number, record_hash)
-
+    version: uint256 = 0
     gate: uint64 = 0
     ahead: uint64 = 0
-    gate, ahead = staticcall REGISTRY.gate_terms(version)
+    version, gate, ahead = extcall ORACLE.record_commitment(record.cycle, number, record_hash)
     now: uint64 = record.committed_at
     shortened: uint64 = staticcall REGISTRY.unpaused_since(now - gate)
     assert now + shortened <= earliest, "TradeBook: gate closed"
@@ -313,17 +300,15 @@ def _check_trade_signatures(
     """
     parties: DynArray[Types.Party, 12] = self._parties(trade)
     assert len(trade_signatures) == len(parties), "TradeBook: not its signers' signatures"
-    members: DynArray[bytes32, 6] = []
     for i: uint256 in range(len(parties), bound=6):
+        standing: uint256 = staticcall REGISTRY.standing(parties[i].member)
+        self._check_active(standing)
         key: address = signing._recover(digest, trade_signatures[i])
         assert key != empty(address), "TradeBook: malformed signature"
         parties[i].key = key
-        members.append(parties[i].member)
     fault: uint256 = staticcall REGISTRY.check_parties(parties, convert(block.timestamp, uint64), version)
     assert fault != 1, "TradeBook: party without its role"
     assert fault == 0, "TradeBook: not a party's key"
-    standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(members)
-    self._check_active(standings)
 
 
 @view
@@ -359,32 +344,36 @@ def _check_curtailers(
         last = trade.slot_end
         if len(signers) != utility_count or len(given) != utility_count:
             assert len(given) == 1, "TradeBook: signers do not fit"
-            either: DynArray[uint256, 128] = staticcall REGISTRY.standings(signers)
-            for standing: uint256 in either:
+            for utility: bytes32 in signers:
+                standing: uint256 = staticcall REGISTRY.standing(utility)
                 if self._is_signed(standing, digest, given[0], wallet_signatures, 0):
                     return trade.slot_start
             raise "TradeBook: no neutral utility signed"
-    standings: DynArray[uint256, 128] = staticcall REGISTRY.standings(signers)
-    self._check_signatures(standings, digest, given, wallet_signatures)
+    self._check_signatures(signers, digest, given, wallet_signatures, False)
     return last
 
 
 @view
 @internal
 def _check_signatures(
-    standings: DynArray[uint256, 128],
+    signers: DynArray[bytes32, 18],
     digest: bytes32,
     given: DynArray[Types.Signature, 18],
     wallet_signatures: DynArray[Bytes[1024], 2],
+    is_commitment: bool,
 ):
     """
-    @notice Refuses a list of signatures unless it is the digest's by the hot keys in these words, one for one.
+    @notice Refuses a list of signatures unless it is the digest's by the hot keys of these members, one for one.
+    @param is_commitment Whether a suspended member may not sign.
     """
-    assert len(given) == len(standings), "TradeBook: wrong number of signatures"
+    assert len(given) == len(signers), "TradeBook: wrong number of signatures"
     wallets: uint256 = 0
-    for i: uint256 in range(len(standings), bound=18):
-        assert self._is_signed(standings[i], digest, given[i], wallet_signatures, wallets), "TradeBook: wrong signature"
-        if roles._is_contract(standings[i]):
+    for i: uint256 in range(len(signers), bound=18):
+        standing: uint256 = staticcall REGISTRY.standing(signers[i])
+        if is_commitment:
+            self._check_active(standing)
+        assert self._is_signed(standing, digest, given[i], wallet_signatures, wallets), "TradeBook: wrong signature"
+        if roles._is_contract(standing):
             wallets += 1
 
 
@@ -414,12 +403,11 @@ def _is_signed(
 
 @pure
 @internal
-def _check_active(standings: DynArray[uint256, 128]):
+def _check_active(standing: uint256):
     """
-    @notice Refuses members that may commit nothing new.
+    @notice Refuses a member that may commit nothing new.
     """
-    for standing: uint256 in standings:
-        assert roles._is_known(standing) and not roles._is_suspended(standing), "TradeBook: signer not active"
+    assert roles._is_known(standing) and not roles._is_suspended(standing), "TradeBook: signer not active"
 
 
 @pure

@@ -160,7 +160,7 @@ def claimed_figure(
     @param shown The leaf, if any.
     @return The figure, not known if none is claimed.
     """
-    return self._claimed_figure(trade, self._terms(trade), side, run, shown)
+    return self._figure(trade, self._terms(trade), side, run, shown, True)
 
 
 @view
@@ -185,16 +185,16 @@ def claim_of(
     @param seller_shown The seller side's leaf, if any.
     @return The claim, without the time at which it is made.
     """
-    self._check_place(place, trade, signatures)
-    terms: Terms = self._terms(trade)
-    buyer: Types.Figure = self._claimed_figure(trade, terms, BUYER, run, buyer_shown)
-    seller: Types.Figure = self._claimed_figure(trade, terms, SELLER, run, seller_shown)
-    result: Types.Result = self._result(trade, terms, run, buyer, seller)
+    digest: bytes32 = self._check_place(place, trade, signatures)
+    buyer: Types.Figure = empty(Types.Figure)
+    seller: Types.Figure = empty(Types.Figure)
+    result: Types.Result = empty(Types.Result)
+    buyer, seller, result = self._settled(trade, run, buyer_shown, seller_shown, True)
     assert result.settles, "TradeResult: settles at nothing"
     return Types.Claim(
-        cycle=terms.cycle,
+        cycle=place.commitment.cycle,
         run=run,
-        trade_digest=terms.digest,
+        trade_digest=digest,
         settled_wh=result.settled_wh,
         buyer_origin=buyer.origin,
         buyer_run=buyer.run,
@@ -208,24 +208,6 @@ def claim_of(
 @view
 @external
 @reentrant
-def result(trade: Types.Trade, run: uint32, buyer: Types.Figure, seller: Types.Figure) -> Types.Result:
-    """
-    @notice What the trade settles at, given both figures.
-    @dev A trade that no valid place can hold (roles, bounds or slot do not fit) settles at nothing; it never reverts.
-    @param trade The trade.
-    @param run The run: in the cycle's last one a missing figure no longer waits.
-    @param buyer The buyer side's figure, Wh.
-    @param seller The seller side's figure, Wh.
-    @return Settled Wh, and the amount of each flow in base units.
-    """
-    if self._misfit(trade, max_value(uint64)) != FITS:
-        return empty(Types.Result)
-    return self._result(trade, self._terms(trade), run, buyer, seller)
-
-
-@view
-@external
-@reentrant
 def result_of(
     trade: Types.Trade,
     run: uint32,
@@ -233,8 +215,9 @@ def result_of(
     seller_shown: DynArray[Types.ShownLeaf, 4],
 ) -> Types.Result:
     """
-    @notice Both figures as `figure` proves them, then the result.
-    @dev A trade that settles at nothing whatever its figures are (does not fit, curtailed to 0) needs none shown.
+    @notice What the trade settles at in a run, from both figures as `figure` proves them.
+    @dev A trade that settles at nothing whatever its figures are (no valid place can hold it, or it is curtailed to 0)
+         needs none shown and does not revert.
     @param trade The trade.
     @param run The run.
     @param buyer_shown Leaves of the buyer's side, newest run first.
@@ -243,12 +226,11 @@ def result_of(
     """
     if self._misfit(trade, max_value(uint64)) != FITS:
         return empty(Types.Result)
-    terms: Terms = self._terms(trade)
-    if terms.contracted_wh == 0:
-        return empty(Types.Result)
-    buyer: Types.Figure = self._figure(trade, terms, BUYER, run, buyer_shown, False)
-    seller: Types.Figure = self._figure(trade, terms, SELLER, run, seller_shown, False)
-    return self._result(trade, terms, run, buyer, seller)
+    buyer: Types.Figure = empty(Types.Figure)
+    seller: Types.Figure = empty(Types.Figure)
+    result: Types.Result = empty(Types.Result)
+    buyer, seller, result = self._settled(trade, run, buyer_shown, seller_shown, False)
+    return result
 
 
 # --- internals: validity ---
@@ -273,7 +255,7 @@ def _check_place(
     """
     record: Types.Commitment = place.commitment
     record_hash: bytes32 = staticcall TRADE_BOOK.commitment(place.number)
-    assert record_hash == preimages._commitment(record), "TradeResult: not this commitment"
+    assert record_hash == preimages._commitment(record), "TradeResult: other commitment"
     digest: bytes32 = self._digest(trade)
     assert merkle._verify(
         record.root,
@@ -281,16 +263,16 @@ def _check_place(
         convert(place.index, uint256),
         preimages._trade_leaf(digest),
         place.path,
-    ), "TradeResult: trade not committed"
+    ), "TradeResult: not committed"
 
     misfit: uint256 = self._misfit(trade, record.committed_at)
     assert misfit != OFF_GRID, "TradeResult: not a slot"
     assert misfit != NO_TEMPLATE, "TradeResult: unknown template"
-    assert misfit != OTHER_ROLES, "TradeResult: roles not as named"
-    assert misfit == FITS, "TradeResult: figures out of bounds"
+    assert misfit != OTHER_ROLES, "TradeResult: roles do not fit"
+    assert misfit == FITS, "TradeResult: out of bounds"
 
     assert (trade.slot_start - ANCHOR) // CYCLE_LENGTH == record.cycle, "TradeResult: another cycle"
-    assert trade.slot_start >= record.earliest_slot, "TradeResult: before the earliest slot"
+    assert trade.slot_start >= record.earliest_slot, "TradeResult: slot too early"
     assert record.committed_at <= trade.valid_until, "TradeResult: committed too late"
     a: bytes32 = record.platform_a
     b: bytes32 = record.platform_b
@@ -382,14 +364,14 @@ def _check_parties(
         if is_signed:
             assert len(parties) < len(signatures), "TradeResult: signature missing"
             key = signing._recover(digest, signatures[len(parties)])
-            assert key != empty(address), "TradeResult: malformed signature"
+            assert key != empty(address), "TradeResult: bad signature"
         parties.append(Types.Party(member=members[i], roles=duties[i], key=key))
-    assert len(signatures) == (len(parties) if is_signed else 0), "TradeResult: too many signatures"
+    assert len(signatures) == (len(parties) if is_signed else 0), "TradeResult: signature too many"
 
     version: uint256 = staticcall ORACLE.config_version(record.cycle)
     verdict: uint256 = staticcall REGISTRY.check_parties(parties, record.committed_at, version)
     assert verdict != 1, "TradeResult: role not held"
-    assert verdict == 0, "TradeResult: not the signer's key"
+    assert verdict == 0, "TradeResult: not signer's key"
 
 
 # --- internals: figures ---
@@ -473,29 +455,17 @@ def _figure(
             is_usable: bool = self._is_usable(trade, terms, side, utility, posted, shown[used])
             used += 1
             if is_usable and not is_passed:
-                assert used == len(shown), "TradeResult: more shown than needed"
+                assert used == len(shown), "TradeResult: leaf not needed"
                 return Types.Figure(
                     known=True, wh=shown[used - 1].leaf.allocated_wh, origin=LEAF, run=convert(leaf_run, uint32)
                 )
         else:
-            assert is_passed or is_claim, "TradeResult: newer leaf not passed"
+            assert is_passed or is_claim, "TradeResult: newer leaf unpassed"
     assert used == len(shown), "TradeResult: leaf of another run"
-    return empty(Types.Figure)
-
-
-@view
-@internal
-def _claimed_figure(
-    trade: Types.Trade, terms: Terms, side: uint8, run: uint32, shown: DynArray[Types.ShownLeaf, 1]
-) -> Types.Figure:
-    """
-    @notice The figure that a claim asserts; where it asserts none, the run must be the last.
-    """
-    claimed: Types.Figure = self._figure(trade, terms, side, run, shown, True)
-    if not claimed.known:
-        assert len(shown) == 0, "TradeResult: leaf does not count"
+    if is_claim:
+        assert used == 0, "TradeResult: leaf does not count"
         assert self._is_last(terms, run), "TradeResult: no figure shown"
-    return claimed
+    return empty(Types.Figure)
 
 
 @view
@@ -506,7 +476,7 @@ def _is_usable(
     """
     @notice Whether a leaf is without fault and not missing. Reverts unless it is the trade's own in the posted tree.
     """
-    assert shown.leaf.trade_digest == terms.digest and shown.leaf.side == side, "TradeResult: another trade's leaf"
+    assert shown.leaf.trade_digest == terms.digest and shown.leaf.side == side, "TradeResult: other trade's leaf"
     assert posted == preimages._tree(shown.root, shown.count), "TradeResult: not the posted tree"
     assert merkle._verify(
         shown.root,
@@ -514,12 +484,33 @@ def _is_usable(
         convert(shown.index, uint256),
         preimages._allocation_leaf(shown.leaf),
         shown.path,
-    ), "TradeResult: leaf not in the tree"
+    ), "TradeResult: leaf not in tree"
     return (
         shown.leaf.status != MISSING
         and allocation_check._fault_by_rule(shown.leaf, terms.rule) == 0
         and allocation_check._fault_by_trade(shown.leaf, utility, trade, terms.contracted_wh, terms.cycle) == 0
     )
+
+
+@view
+@internal
+def _settled(
+    trade: Types.Trade,
+    run: uint32,
+    buyer_shown: DynArray[Types.ShownLeaf, 4],
+    seller_shown: DynArray[Types.ShownLeaf, 4],
+    is_claim: bool,
+) -> (Types.Figure, Types.Figure, Types.Result):
+    """
+    @notice Both figures of a trade that fits, and what it settles at.
+    """
+    buyer: Types.Figure = empty(Types.Figure)
+    seller: Types.Figure = empty(Types.Figure)
+    terms: Terms = self._terms(trade)
+    if terms.contracted_wh != 0:
+        buyer = self._figure(trade, terms, BUYER, run, buyer_shown, is_claim)
+        seller = self._figure(trade, terms, SELLER, run, seller_shown, is_claim)
+    return buyer, seller, self._result(trade, terms, run, buyer, seller)
 
 
 @view

@@ -10,7 +10,8 @@ It shows money in INR rounded to paise and energy in kWh; the exact figures stan
      "gas": [{"operation", "count", "median", "max", "target"}],
      "durations": {phase: milliseconds}, "roots": {name: hash}, "transactions": count, "checks": {name: passed}}
 
-Amounts are decimal strings of base units (10^-6 INR); `target` is null where an operation has none.
+Amounts are decimal strings of base units (10^-6 INR). A row's `amount` is cumulative, its `paid`, `owed` and
+`owed_back` are what it moved. `target` is null where an operation has none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -28,9 +28,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from settlement.units import MONEY_DECIMALS
-
 WIDTH = 100
+_BASE_UNITS_A_PAISA = 10_000
 _INDENT = 2
 _LABEL_WIDTH = 8
 _MOST_ROOTS = 8
@@ -104,9 +103,11 @@ class Progress:
 
 
 def money_text(amount: str | int) -> str:
-    """Base units as INR, rounded to paise: "1234567890" is "1,234.57"."""
-    main = Decimal(amount).scaleb(-MONEY_DECIMALS)
-    return f"{main.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+    """Base units as INR, rounded to the nearest paisa: "1234567890" is "1,234.57"."""
+    value = int(amount)
+    paise = (abs(value) + _BASE_UNITS_A_PAISA // 2) // _BASE_UNITS_A_PAISA
+    sign = "-" if value < 0 and paise else ""
+    return f"{sign}{paise // 100:,}.{paise % 100:02d}"
 
 
 def energy_text(wh: int) -> str:
@@ -186,7 +187,7 @@ class _Page:
         yield Padding(table, (0, 0, 0, _INDENT))
 
     def _gas(self, lines: Iterable[Mapping[str, Any]]) -> Iterator[RenderableType]:
-        yield self._title("Gas", "of a call, beside the target")
+        yield self._title("Gas", "of a call, row or leaf, beside its target")
         table = _table(("", 34), ("count", 5), ("median", 9), ("max", 9), ("target", 9), ("", 5))
         for line in lines:
             above = line["target"] is not None and line["max"] > line["target"]

@@ -220,7 +220,7 @@ class Market:
         self._post(day, run, utility, posted.statement(day.cycle, run, 1, world.config_digest))
         state = day.runs.setdefault(run, Run())
         state.allocations[utility.id] = posted
-        state.readings += _recorded(self.members, utility, known, readings, day.cycle)
+        state.readings += _recorded(self.members, utility, known, readings, day.cycle, run)
 
     def serve(self, day: Day, run: int) -> None:
         """The leaves of a run's allocations reach every signer of their trades."""
@@ -293,10 +293,11 @@ def _by_group(
 
 
 def _recorded(
-    members: Members, utility: Member, known: dict[str, Home], readings: Iterable[MeterReading], cycle: int
+    members: Members, utility: Member, known: dict[str, Home], readings: Iterable[MeterReading], cycle: int, run: int
 ) -> list[RecordedReading]:
     return [
         RecordedReading(
+            run,
             utility.id,
             trading.meter_pseudonym(members, known[one.meter_id], cycle),
             one.meter_id,

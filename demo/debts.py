@@ -36,8 +36,8 @@ class Debts:
         world = self.market.world
         before = len(self.obligations)
         for one, other in combinations(sorted(self.market.members.by_id), 2):
-            net = world.call("ObligationLedger", "owed", one, other) - world.call("ObligationLedger", "owed", other, one)
-            if abs(net) < CONFIG.payable_unit:
+            forth, back = (world.call("ObligationLedger", "owed", *pair) for pair in ((one, other), (other, one)))
+            if abs(forth - back) < CONFIG.payable_unit:
                 continue
             sent = world.send("fall due", "ObligationLedger", "fall_due", one, other)
             for event in sent.named("FellDue"):

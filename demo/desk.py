@@ -19,9 +19,8 @@ from settlement.flows import Pair
 from settlement.formula.templates import SHIPPED_BY_ID
 from settlement.hashing import Hash32
 from settlement.placed import PlacedTrade as CountingTrade
-from settlement.placed import Side
 from settlement.rows import RowContent
-from settlement.trade import ShownLeaf
+from settlement.trade import AllocationLeaf, ShownLeaf
 from store.folders import read_table, run_folder, write_table
 from store.records import PlacedTrade, RecordedCommitment, RecordedCurtailment
 from store.tables import COMMITMENTS, CURTAILMENTS, TRADES, Table
@@ -29,10 +28,20 @@ from store.tables import COMMITMENTS, CURTAILMENTS, TRADES, Table
 
 @dataclass(frozen=True, slots=True)
 class ServedLeaf:
-    """A leaf as its utility serves it to the signers of the trade: with its proof."""
+    """A leaf as its utility serves it to the signers of the trade: position and proof in the tree it posted."""
 
+    run: int
     utility: Hash32
-    shown: ShownLeaf
+    root: Hash32
+    count: int
+    position: int
+    leaf: AllocationLeaf
+    path: tuple[Hash32, ...]
+
+    @property
+    def shown(self) -> ShownLeaf:
+        """As contracts take it."""
+        return ShownLeaf(self.run, self.root, self.count, self.position, self.leaf, self.path)
 
 
 SERVED_LEAVES = Table("served_leaves", ServedLeaf)
@@ -82,7 +91,7 @@ class Desk:
         write_table(
             run_folder(self.owner.folder, cycle, run),
             SERVED_LEAVES,
-            [one for one in served if one.shown.leaf.trade_digest in mine],
+            [one for one in served if one.leaf.trade_digest in mine],
         )
 
     def trades(self, cycle: int) -> tuple[PlacedTrade, ...]:
@@ -124,7 +133,7 @@ def result_of(
     cycle: int, run: int, trades: Iterable[CountingTrade], served: Iterable[ServedLeaf], marks: Marks
 ) -> rules.RunResult:
     """The rules on trades and served leaves."""
-    seen = (SeenLeaf(one.shown.run, one.utility, one.shown.leaf) for one in served)
+    seen = (SeenLeaf(one.run, one.utility, one.leaf) for one in served)
     return rules.settle_run(run, trades, seen, marks, SHIPPED_BY_ID, Terms.of(cycle, CONFIG))
 
 
@@ -132,9 +141,6 @@ def serve(run: int, allocation: rules.UtilityAllocation) -> tuple[ServedLeaf, ..
     """All leaves of a utility's posted tree with their proofs."""
     tree = allocation.tree
     return tuple(
-        ServedLeaf(
-            allocation.utility,
-            ShownLeaf(run, tree.root, len(allocation.leaves), position, leaf, tree.path(position)),
-        )
+        ServedLeaf(run, allocation.utility, tree.root, len(allocation.leaves), position, leaf, tree.path(position))
         for position, leaf in enumerate(allocation.leaves)
     )

@@ -108,7 +108,8 @@ def make_members(data: Path) -> Members:
     return Members(
         platforms=tuple(one(name, "platform", PLATFORM) for name in ("sunmarket", "rooftrade", "wattbazaar")),
         utilities=tuple(
-            one(name, "utility", UTILITY | GRID_OPERATOR) for name in ("eastpower", "westpower", "stategrid", "hillpower")
+            one(name, "utility", UTILITY | GRID_OPERATOR)
+            for name in ("eastpower", "westpower", "stategrid", "hillpower")
         ),
         bank=one("settlebank", "bank", SETTLEMENT_BANK),
     )

@@ -6,7 +6,7 @@ around in the ways the mechanism has, and pays or is paid all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -111,7 +111,7 @@ class Settling:
         signed = [self._both_sign(day, run, pair, early, keep_nothing) for pair in pairs]
         rows = [(row, *signatures) for row, _, signatures in signed]
         receipt = world.send(
-            f"settle agreed rows, {len(rows)} a call", "Settlement", "settle", rows, [], units=len(rows)
+            "settle agreed rows, a row", "Settlement", "settle", rows, [], units=len(rows)
         )
         applied = {event["row_digest"]: Moved.of(event) for event in receipt.named("RowApplied")}
         for row, content, signatures in signed:
@@ -165,7 +165,7 @@ class Settling:
         write_table(folder, TRADES, trades)
         write_table(folder, COMMITMENTS, [desk.commitment(day.cycle, number) for number in numbers])
         write_table(folder, CURTAILMENTS, [one for one in day.curtailments if one.trade_digest in digests])
-        served = [one for one in desk.served(day.cycle, run) if one.shown.leaf.trade_digest in digests]
+        served = [one for one in desk.served(day.cycle, run) if one.leaf.trade_digest in digests]
         write_table(folder, SERVED_LEAVES, served)
 
     def recompute(self, day: Day, run: int, pair: Pair, packet: Packet) -> RowContent:
@@ -176,7 +176,7 @@ class Settling:
             place = one.place(packet.commitments[one.number])
             world.call("TradeResult", "check_place", place, one.trade, signatures)
         for leaf in packet.served:
-            check_served(world.call("AllocationOracle", "posted", day.cycle, leaf.shown.run, leaf.utility), leaf)
+            check_served(world.call("AllocationOracle", "posted", day.cycle, leaf.run, leaf.utility), leaf)
         trades = counting(packet.trades, packet.curtailments)
         result = result_of(day.cycle, run, trades, packet.served, day.rule_marks())
         return result.rows.get(pair, RowContent(*pair, ()))
@@ -308,6 +308,6 @@ def newest_first(served: Iterable[ServedLeaf], placed: PlacedTrade, side: Side) 
     found = (
         one.shown
         for one in served
-        if one.utility == utility and (one.shown.leaf.trade_digest, one.shown.leaf.side) == (placed.digest, side)
+        if one.utility == utility and (one.leaf.trade_digest, one.leaf.side) == (placed.digest, side)
     )
     return sorted(found, key=lambda shown: -shown.run)

@@ -22,7 +22,10 @@ TEXTS: dict[int, tuple[str, str]] = {
     1: ("nothing special", "agreed rows: locked money paid at once, the rest owed"),
     2: ("the guaranteed pair signs early, both ways", "paid two hours after the day; the sealed rows add nothing"),
     3: ("one platform does not answer", "its rows are attested by 3 of 4, published, applied after their window"),
-    4: ("three attestors sign a false row", "the fourth strikes it by one proof; the right row is attested and applied"),
+    4: (
+        "three attestors sign a false row",
+        "the fourth strikes it by one proof; the right row is applied",
+    ),
     5: ("a utility gives one trade more than the rule", "the group is voided by one proof; its trades settle in run 1"),
     6: ("one reading is missing, one trade is curtailed", "the meter's trades settle in run 1, the other at less"),
     7: ("trades are registered one by one, nobody signs", "the chain computes and pays each after the claim's window"),

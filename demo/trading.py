@@ -154,5 +154,3 @@ def make_batch(pair: Pair, trades: Sequence[SignedTrade], sequence: int, locks: 
 def batch_tree(trades: Sequence[SignedTrade]) -> merkle.Tree:
     """The tree over a batch's trades."""
     return merkle.Tree([merkle.hash_leaf(one.digest) for one in trades])
-
-

@@ -42,9 +42,7 @@ class Week:
 
     def __post_init__(self) -> None:
         numbers = range(1, calendar.DAYS + 1)
-        self.days = {
-            number: Day(number, [plan for plan in self.plans if plan.day == number]) for number in numbers
-        }
+        self.days = {number: Day(number, [plan for plan in self.plans if plan.day == number]) for number in numbers}
         self.settling = Settling(self.market)
         self.debts = Debts(self.market)
         self.withdrawn: dict[Hash32, int] = {}
@@ -53,8 +51,8 @@ class Week:
         self.half_locked = {second.id, third.id}
         self.silent = third
         self.registered_buyer, self.registered_seller = second, first
-        self._missing = (-1, -1)
-        self._curtailed: PlannedTrade | None = None
+        self._missing = stories.missing_reading(self.days[6])
+        self._curtailed = stories.curtailable(self.days[6], self.market.homes, self._missing)
 
     # --- the schedule ---
 
@@ -90,9 +88,7 @@ class Week:
             case 5:
                 at(end + 14 * HOUR, "a wrong allocation is proven", partial(self._prove_fault, day))
             case 6:
-                self._choose_day_6(day)
-                hour = self._curtailed.hour if self._curtailed else 0
-                at(calendar.slot(6, hour) - HOUR, "a trade is curtailed", partial(self._curtail, day))
+                at(calendar.slot(6, self._curtailed.hour) - HOUR, "a trade is curtailed", partial(self._curtail, day))
 
     def _put_run_1(self, day: Day) -> None:
         at = partial(self._at_day, day)
@@ -240,7 +236,8 @@ class Week:
                 day.runs[0].rows.append(struck)
                 amounts = money_text(refusal.shown.amount), money_text(refusal.own.amount if refusal.own else 0)
                 day.facts.append(
-                    f"{honest.name} refused at leaf {refusal.position}: INR {amounts[0]} where INR {amounts[1]} is right"
+                    f"{honest.name} refused at leaf {refusal.position}:"
+                    f" INR {amounts[0]} where INR {amounts[1]} is right"
                 )
                 self._attest_publish_apply(day, right, (*colluding[1:], honest), self.schedule.now + HOUR)
 
@@ -255,17 +252,13 @@ class Week:
         self.settling.hand_over(day, 0, pair, members.by_id[wants], folder)
         return Packet.read(folder)
 
-    def _recomputed_alike(
-        self, day: Day, pair: Pair, packet: Packet, attestors: Sequence[Member]
-    ) -> RowContent:
+    def _recomputed_alike(self, day: Day, pair: Pair, packet: Packet, attestors: Sequence[Member]) -> RowContent:
         contents = [self.settling.recompute(day, 0, pair, packet) for _ in attestors]
         if any(content != contents[0] for content in contents):
             raise StoryDoesNotFit("attestors do not agree")
         return contents[0]
 
-    def _attest_publish_apply(
-        self, day: Day, content: RowContent, attestors: Sequence[Member], time: int
-    ) -> None:
+    def _attest_publish_apply(self, day: Day, content: RowContent, attestors: Sequence[Member], time: int) -> None:
         def attest() -> None:
             row, mask, signed = self.settling.attest(day, 0, content, attestors)
             self.settling.publish(row, content)
@@ -284,7 +277,7 @@ class Week:
         world = self.market.world
         for watcher in self.market.members.platforms:
             for served in self.market.desk(watcher.id).served(day.cycle, 0):
-                leaf = served.shown.leaf
+                leaf = served.leaf
                 if fault_by_rule(leaf, calendar.CONFIG.allocation_rule) is Fault.NONE:
                     continue
                 world.send("void a group", "AllocationFaults", "void_by_rule", day.cycle, served.utility, served.shown)
@@ -312,13 +305,8 @@ class Week:
 
     # --- day 6 ---
 
-    def _choose_day_6(self, day: Day) -> None:
-        self._missing = stories.missing_reading(day)
-        self._curtailed = stories.curtailable(day, self.market.homes, self._missing)
-
     def _curtail(self, day: Day) -> None:
         plan = self._curtailed
-        assert plan is not None
         placed = next(one for one in day.placed if self._is(day, one, plan))
         utility = self.market.members.by_id[placed.trade.seller_utility]
         wh = plan.wh // 2
@@ -358,9 +346,7 @@ class Week:
         """The payee shows its trades one by one; the chain computes each."""
         desk = self.market.desk(pair[1])
         trades = [
-            one
-            for one in desk.trades(day.cycle)
-            if (one.trade.buyer_platform, one.trade.seller_platform) == pair
+            one for one in desk.trades(day.cycle) if (one.trade.buyer_platform, one.trade.seller_platform) == pair
         ]
         result = desk.result(day.cycle, 0, day.rule_marks())
         settled = {leaf.trade_digest for leaf in result.rows[pair].leaves}

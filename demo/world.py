@@ -9,23 +9,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from chain.account import Account
+from chain.artifacts import EVM
 from chain.contract import Contract, Event, Receipt
-from chain.deployment import DeploymentRecord, deploy, open_contracts
+from chain.deployment import DeploymentRecord, deploy
+from chain.market import MarketTerms, market_steps
 from chain.node import Anvil
-from chain.rpc import Rpc
+from chain.rpc import Rpc, binary
 from demo import calendar
 from demo.members import Member, Members, demo_key
 from settlement.formula.templates import SHIPPED
 from settlement.hashing import Hash32
+from settlement.identity import market_id
 from settlement.typed_data import Domain
+from store.folders import config_document
 
 MARKET = "demo-india"
-TOKEN_NAME = "Demo deposit INR"
-TOKEN_SYMBOL = "dINR"
+DEPOSIT_NAME = "Demo deposit INR"
+DEPOSIT_SYMBOL = "dINR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,32 @@ class World:
 
     def deploy(self) -> None:
         """Deploys every contract, admits the members, registers the templates."""
-        self.record = deploy(
-            self._relayer,
-            self.rpc,
-            market=MARKET,
+        terms = MarketTerms(
+            name=MARKET,
+            genesis_hash=binary(self.rpc.block(0)["hash"]),
             config=calendar.CONFIG,
             council=self._council.address,
             guardian=self._guardian.address,
             bank=self.members.bank.id,
-            token_name=TOKEN_NAME,
-            token_symbol=TOKEN_SYMBOL,
+            token_name=DEPOSIT_NAME,
+            token_symbol=DEPOSIT_SYMBOL,
         )
-        self._contracts = open_contracts(self.record, self.rpc)
+        deployed = deploy(self.rpc, self._relayer, market_steps(terms))
+        self.record = DeploymentRecord(
+            market=MARKET,
+            market_id=market_id(terms.genesis_hash, MARKET),
+            chain_id=self.rpc.chain_id(),
+            genesis_hash=terms.genesis_hash,
+            block=self.rpc.block_number(),
+            evm=EVM,
+            vyper=version("vyper"),
+            contracts=deployed,
+            config=config_document(calendar.CONFIG),
+            config_digest=calendar.CONFIG.digest(),
+            members={one.subscriber: {"id": one.id, "roles": one.roles} for one in self.members.everyone},
+            templates={template.title: template.template_id for template in SHIPPED},
+        )
+        self._contracts = self.record.connect(self.rpc)
         self.last_time = self.rpc.timestamp()
         self.domain = Domain(self.record.chain_id, self._contracts["MemberRegistry"].address, self.record.market_id)
         self.config_digest: Hash32 = calendar.CONFIG.digest()
@@ -152,7 +171,7 @@ class World:
 
     def save(self, data: Path) -> None:
         """Writes the deployment record."""
-        self.record.save(data / "deployment.json")
+        self.record.save(data)
 
     def _account(self, key: bytes) -> Account:
         return self._accounts.setdefault(key, Account(key, self.rpc))

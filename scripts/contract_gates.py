@@ -203,12 +203,10 @@ def _inside(node: Any) -> str | None:
     """What encloses a call within its statement, where that is a place in which calls with effects are not allowed."""
     child, parent = node, node.get_ancestor()
     while parent is not None:
-        if isinstance(parent, vy_ast.Log):
-            return "a log"
         if isinstance(parent, vy_ast.For):
             return "a loop header" if child is parent.iter else None
         if isinstance(parent, vy_ast.Call) and child is not parent.func:
-            return "an argument"
+            return "a log" if isinstance(parent.get_ancestor(), vy_ast.Log) else "an argument"
         if isinstance(parent, vy_ast.FunctionDef):
             return None
         child, parent = parent, parent.get_ancestor()

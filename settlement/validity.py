@@ -11,9 +11,10 @@ from enum import IntFlag
 
 from settlement import merkle, preimages, typed_data
 from settlement.config import Config
+from settlement.flows import member_of
 from settlement.formula.templates import Role, Template
 from settlement.hashing import ZERO_HASH, Hash32
-from settlement.trade import Place, Signature, Trade
+from settlement.trade import Commitment, Place, Signature, Trade
 from settlement.typed_data import Domain
 from settlement.units import RATE_BOUND, WH_BOUND, Calendar
 
@@ -96,81 +97,100 @@ class Registry:
 def place_fault(
     place: Place, trade: Trade, signatures: Sequence[Signature], registry: Registry, config: Config, domain: Domain
 ) -> str | None:
-    """Why the place is not valid, or None where it is.
+    """Why the place is not valid, in the words of TradeResult, or None where it is.
 
     `place.commitment` is the record that the chain keeps under `place.number`, `config` the version that governs its
-    cycle, `signatures` the trade's in the order of `trade.signers` (unused for a registered trade).
+    cycle, `signatures` the trade's in the order of `trade.signers`, none for a registered trade.
     """
     record = place.commitment
     digest = domain.digest(trade)
     if not merkle.verify(record.root, record.count, place.index, preimages.trade_leaf(digest), place.path):
-        return "not in the commitment"
+        return "trade not committed"
     return (
-        _terms_fault(trade, registry, record.committed_at)
-        or _time_fault(place, trade, config)
-        or _parties_fault(trade, registry, record.committed_at)
-        or (None if record.sequence == 0 else _signature_fault(place, trade, digest, signatures, registry, config))
+        _misfit(trade, registry, config, record.committed_at)
+        or _record_fault(trade, record, config)
+        or _signers_fault(trade, digest, signatures, registry, record, config.key_grace)
     )
 
 
-def _terms_fault(trade: Trade, registry: Registry, committed_at: int) -> str | None:
+def _misfit(trade: Trade, registry: Registry, config: Config, committed_at: int) -> str | None:
+    """What keeps the trade by itself from any valid place at this time."""
+    calendar = Calendar(config.anchor, config.slot_length, config.cycle_length)
+    if not calendar.is_on_grid(trade.slot_start) or trade.slot_end != trade.slot_start + config.slot_length:
+        return "not a slot"
     known = registry.templates.get(trade.template)
     if known is None or known.registered_at > committed_at:
         return "unknown template"
     template = known.template
-    if len(trade.rates) != len(template.rate_names):
-        return "wrong number of rates"
-    if not 0 <= trade.contracted_wh < WH_BOUND or not all(0 <= rate < RATE_BOUND for rate in trade.rates):
-        return "figure out of bounds"
-    for role, member in ((Role.GRID_OPERATOR, trade.grid_operator), (Role.MARKET_AGENT, trade.market_agent)):
-        if (role in template.roles) != (member != ZERO_HASH):
-            return "roles do not fit the template"
+    for role in Role:
+        is_optional = role in (Role.GRID_OPERATOR, Role.MARKET_AGENT)
+        if (member_of(trade, role) != ZERO_HASH) != (not is_optional or role in template.roles):
+            return "roles not as named"
+    if (
+        not 0 < trade.contracted_wh < WH_BOUND
+        or len(trade.rates) != len(template.rate_names)
+        or not all(0 <= rate < RATE_BOUND for rate in trade.rates)
+    ):
+        return "figures out of bounds"
     return None
 
 
-def _time_fault(place: Place, trade: Trade, config: Config) -> str | None:
-    record = place.commitment
+def _record_fault(trade: Trade, record: Commitment, config: Config) -> str | None:
     calendar = Calendar(config.anchor, config.slot_length, config.cycle_length)
-    if not calendar.is_on_grid(trade.slot_start) or trade.slot_end != trade.slot_start + config.slot_length:
-        return "slot not on the grid"
     if calendar.cycle_of(trade.slot_start) != record.cycle:
-        return "slot not in the cycle"
+        return "another cycle"
     if trade.slot_start < record.earliest_slot:
-        return "slot before the earliest"
-    if tuple(sorted((trade.buyer_platform, trade.seller_platform))) != (record.platform_a, record.platform_b):
-        return "other platforms"
+        return "before the earliest slot"
     if record.committed_at > trade.valid_until:
         return "committed too late"
+    if tuple(sorted((trade.buyer_platform, trade.seller_platform))) != (record.platform_a, record.platform_b):
+        return "other platforms"
     return None
 
 
-def _parties_fault(trade: Trade, registry: Registry, committed_at: int) -> str | None:
-    for member, role in (
-        (trade.buyer_platform, MemberRole.PLATFORM),
-        (trade.seller_platform, MemberRole.PLATFORM),
-        (trade.buyer_utility, MemberRole.UTILITY),
-        (trade.seller_utility, MemberRole.UTILITY),
-        (trade.grid_operator, MemberRole.GRID_OPERATOR),
-        (trade.market_agent, MemberRole.MARKET_AGENT),
-    ):
-        # The grid operator and the market agent are zero exactly where the template names none.
-        if member == ZERO_HASH and role in (MemberRole.GRID_OPERATOR, MemberRole.MARKET_AGENT):
-            continue
-        history = registry.members.get(member)
-        standing = history.at(committed_at) if history else None
-        if standing is None or not standing.is_known or role not in standing.roles:
-            return "a party without its role"
-    return None
-
-
-def _signature_fault(
-    place: Place, trade: Trade, digest: Hash32, signatures: Sequence[Signature], registry: Registry, config: Config
+def _signers_fault(
+    trade: Trade,
+    digest: Hash32,
+    signatures: Sequence[Signature],
+    registry: Registry,
+    record: Commitment,
+    key_grace: int,
 ) -> str | None:
-    if len(signatures) != len(trade.signers):
-        return "wrong number of signatures"
-    for member, signature in zip(trade.signers, signatures, strict=True):
-        key = typed_data.recover(digest, signature)
-        history = registry.members[member]
-        if key is None or not history.had_key(key, place.commitment.committed_at, config.key_grace):
-            return "bad signature"
+    """Whether every member held all its roles at the commitment, and signed with a key of that time."""
+    signers = trade.signers
+    is_signed = record.sequence != 0
+    if is_signed and len(signatures) < len(signers):
+        return "signature missing"
+    if len(signatures) > (len(signers) if is_signed else 0):
+        return "too many signatures"
+    keys = [typed_data.recover(digest, signature) for signature in signatures]
+    if None in keys:
+        return "malformed signature"
+    for place, member in enumerate(signers):
+        history = registry.members.get(member)
+        standing = history.at(record.committed_at) if history else None
+        if history is None or standing is None or not standing.is_known or _duties(trade, member) & ~standing.roles:
+            return "role not held"
+        key = keys[place] if is_signed else None
+        if key is not None and not history.had_key(key, record.committed_at, key_grace):
+            return "not the signer's key"
     return None
+
+
+def _duties(trade: Trade, member: Hash32) -> MemberRole:
+    """The registry's roles that a member must hold for all that it does in the trade."""
+    duties = MemberRole(0)
+    for role, duty in _DUTIES.items():
+        if member_of(trade, role) == member:
+            duties |= duty
+    return duties
+
+
+_DUTIES = {
+    Role.BUYER: MemberRole.PLATFORM,
+    Role.SELLER: MemberRole.PLATFORM,
+    Role.BUYER_UTILITY: MemberRole.UTILITY,
+    Role.SELLER_UTILITY: MemberRole.UTILITY,
+    Role.GRID_OPERATOR: MemberRole.GRID_OPERATOR,
+    Role.MARKET_AGENT: MemberRole.MARKET_AGENT,
+}

@@ -121,9 +121,11 @@ class RecordedCurtailment:
 class RecordedReading:
     """A meter's reading in a slot: `meter` is the pseudonym of `meter_id` under `salt`, `raw_kwh` the text it came as.
 
+    `run` is the run in whose allocation the utility used it (a run that posts anew lists all its readings anew).
     `direction` is `import` or `export`, `quality` `READ`, `ESTIMATED` or `MISSING`.
     """
 
+    run: int
     utility: Hash32
     meter: Hash32
     meter_id: str

@@ -66,7 +66,7 @@ def test_every_path_verifies_at_its_place_alone(probe: Any, count: int) -> None:
 
 
 def test_the_empty_tree_has_no_leaf(probe: Any) -> None:
-    assert merkle.EMPTY_ROOT == keccak256(b"")
+    assert keccak256(b"") == merkle.EMPTY_ROOT
     assert not probe.verify(merkle.EMPTY_ROOT, 0, 0, merkle.EMPTY_ROOT, [])
     assert not probe.verify(merkle.EMPTY_ROOT, 0, 0, keccak256(b"\x00"), [])
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import boa  # type: ignore[import-untyped]
 import pytest
+from eth_abi import decode as abi_decode
 
 from settlement.errors import ProgramError
 from settlement.formula import program as programs
 from settlement.formula.program import Op, Operation, Quantities
-from settlement.formula.templates import SHIPPED, Role, Template
+from settlement.formula.templates import SHIPPED, Flow, Role, Template
 from settlement.hashing import keccak256
 from settlement.units import AMOUNT_BOUND, RATE_BOUND, WH_BOUND
 from tests.contracts.market import Market, deploy
@@ -56,6 +57,12 @@ def register(market: Market, *given: Any) -> bytes:
 
 def one_flow(program: bytes = SETTLED_TIMES_RATE, payer: int = 1, payee: int = 2) -> list[tuple[int, int, bytes]]:
     return [(payer, payee, program)]
+
+
+def template_id(name: str, version: int, rates: list[str], listed: list[tuple[int, int, bytes]]) -> bytes:
+    """The id that Python gives a template."""
+    flows = tuple(Flow(Role(payer), Role(payee), program) for payer, payee, program in listed)
+    return Template(name, version, tuple(rates), flows).template_id
 
 
 # --- registration ---
@@ -142,15 +149,8 @@ def test_a_name_and_version_stand_for_one_template(market: Market) -> None:
     with boa.reverts("RevenueFlows: version taken"):
         register(market, "name", 1, ["rate"], one_flow())
     second = register(market, "name", 2, ["price"], one_flow())
-    assert first != second == Template_id("name", 2, ["price"], one_flow())
+    assert first != second == template_id("name", 2, ["price"], one_flow())
     assert market.flows.is_registered(first)
-
-
-def Template_id(name: str, version: int, rates: list[str], listed: list[tuple[int, int, bytes]]) -> bytes:  # noqa: N802
-    from settlement.formula.templates import Flow
-
-    flows = tuple(Flow(Role(payer), Role(payee), program) for payer, payee, program in listed)
-    return Template(name, version, tuple(rates), flows).template_id
 
 
 def test_only_the_council_registers(market: Market) -> None:
@@ -168,7 +168,7 @@ def test_names_are_printable(market: Market, name: str) -> None:
 
 
 def test_names_take_the_outermost_characters(market: Market) -> None:
-    assert register(market, "!~", 1, ["~!", "price#FLAT"], one_flow()) == Template_id(
+    assert register(market, "!~", 1, ["~!", "price#FLAT"], one_flow()) == template_id(
         "!~", 1, ["~!", "price#FLAT"], one_flow()
     )
 
@@ -205,7 +205,7 @@ def test_a_refused_program_refuses_the_template(market: Market) -> None:
     listed = [*one_flow(), (1, 3, bytes.fromhex("00021122"))]
     with boa.reverts("RevenueFlows: bad rate index"):
         register(market, "name", 1, ["price"], listed)
-    assert register(market, "name", 1, ["price", "wheeling"], listed) == Template_id(
+    assert register(market, "name", 1, ["price", "wheeling"], listed) == template_id(
         "name", 1, ["price", "wheeling"], listed
     )
 
@@ -360,11 +360,9 @@ def test_bounds_are_exact(flows: Any) -> None:
     deep = [one] * 16 + [add] * 15
     assert accepted(programs.encode(0, deep))
     assert not accepted(programs.encode(0, [one] * 17 + [add] * 16))
-    assert accepted(programs.encode(0, [Operation(Op.MAX if k & 1 == 0 else Op.SETTLED) for k in range(1, 64)]))
     assert accepted(programs.encode(0, [one, *[one, add] * 31]))
     assert not accepted(programs.encode(0, [one, *[one, add] * 32]))
     for code in range(256):
-        accepted(bytes([0, code]), 8)
         accepted(bytes([code, Op.SETTLED]), 8)
         accepted(bytes([0, 1, 1, code]), 8)
         accepted(bytes([0, code, *[1] * 17]), 8)
@@ -384,7 +382,7 @@ def generated_program(rng: random.Random, rate_count: int) -> bytes:
     """A program with stack discipline, mostly; bounds are hit or missed by chance."""
     steps: list[Operation] = []
     depth = 0
-    for _ in range(rng.randint(1, rng.choice((6, 20, 70)))):
+    for _ in range(rng.randint(1, rng.choice((3, 4, 5, 6, 6, 8, 8, 8, 10, 12, 16, 70)))):
         if depth >= 2 and rng.random() < 0.55:
             steps.append(Operation(rng.choice((Op.ADD, Op.SUB, Op.SUB, Op.MIN, Op.MAX, Op.MUL))))
             depth -= 1
@@ -420,23 +418,29 @@ def python_verdict(program: bytes, rate_count: int) -> str:
     try:
         programs.check_program(program, rate_count)
     except ProgramError as error:
-        return error.reason
+        return error.message
     return ""
 
 
 def chain_verdict(flows: Any, program: bytes, rate_count: int) -> str:
-    try:
-        flows.check_program(program, rate_count)
-    except boa.BoaError as error:
-        return str(error.stack_trace.last_frame.pretty_vm_reason).removeprefix("RevenueFlows: ")
-    return ""
+    """The contract's reason, or nothing; by a raw call, since a stack trace for each refusal takes its time."""
+    computation = boa.env.execute_code(
+        to_address=flows.address, data=flows.check_program.prepare_calldata(program, rate_count)
+    )
+    if not computation.is_error:
+        return ""
+    selector, output = computation.output[:4], computation.output[4:]
+    assert selector == keccak256(b"Error(string)")[:4]
+    reason: str = abi_decode(["string"], output)[0]
+    assert reason.startswith("RevenueFlows: ")
+    return reason.removeprefix("RevenueFlows: ")
 
 
 def test_generated_programs_are_judged_and_evaluated_alike(flows: Any) -> None:
     rng = random.Random("programs")
     accepted, refused = 0, dict[str, int]()
     clamped = positive = 0
-    while accepted < 1_000 or sum(refused.values()) < 1_000:
+    while accepted < 1_000 or sum(refused.values()) < 500:
         rate_count = rng.randint(0, 8)
         program = generated_program(rng, rate_count)
         if rng.random() < 0.3:
@@ -445,18 +449,17 @@ def test_generated_programs_are_judged_and_evaluated_alike(flows: Any) -> None:
             continue
         verdict = python_verdict(program, rate_count)
         if verdict:
-            if refused.setdefault(verdict, 0) < 400:
+            if refused.setdefault(verdict, 0) < 80:
                 assert chain_verdict(flows, program, rate_count) == verdict, program.hex()
                 refused[verdict] += 1
             continue
         accepted += 1
-        for _ in range(2):
-            quantities, rates = generated_inputs(rng, rate_count)
-            amount = programs.evaluate(program, quantities, rates)
-            assert flows.evaluate_program(program, astuple(quantities), rates) == amount, program.hex()
-            assert amount < AMOUNT_BOUND
-            clamped += amount == 0
-            positive += amount > 0
+        quantities, rates = generated_inputs(rng, rate_count)
+        amount = programs.evaluate(program, quantities, rates)
+        assert flows.evaluate_program(program, astuple(quantities), rates) == amount, program.hex()
+        assert amount < AMOUNT_BOUND
+        clamped += amount == 0
+        positive += amount > 0
     assert min(clamped, positive) > 200
     assert set(refused) >= {
         "bad opcode",

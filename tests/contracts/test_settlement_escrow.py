@@ -217,15 +217,12 @@ def test_without_payout_address_nothing_leaves() -> None:
         key = int(market.members["platform_a"].address, 16)
         registry = """
 standing: public(HashMap[bytes32, uint256])
-domain_separator: public(bytes32)
 payout: public(HashMap[bytes32, address])
 @deploy
-def __init__(member: bytes32, word: uint256, separator: bytes32):
+def __init__(member: bytes32, word: uint256):
     self.standing[member] = word
-    self.domain_separator = separator
 """
-        arguments = (market.members["platform_a"].id, key, market.domain.separator)
-        boa.loads(registry, *arguments, override_address=market.registry.address)
+        boa.loads(registry, market.members["platform_a"].id, key, override_address=market.registry.address)
         with boa.reverts("SettlementEscrow: no payout address"):
             money.withdraw(market, "platform_a", 1, 0)
 

@@ -52,8 +52,11 @@ def market(monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
 
 def next_transaction() -> None:
     """Ends a transaction: storage becomes original, addresses and slots cold."""
-    boa.env.evm.vm.state.lock_changes()
+    state = boa.env.evm.vm.state
+    state.lock_changes()
     boa.env.reset_gas_used()
+    for precompile in range(1, 10):
+        state.mark_address_warm(precompile.to_bytes(20, "big"))
 
 
 def gas_of(contract: Any) -> int:
@@ -94,7 +97,8 @@ def test_register_with_two_new_locks(market: Market) -> None:
     locks = [Lock(a, *rest) for rest in sorted([(b, 10_000_000), (member_id(market, "utility_b"), 800_000)])]
     next_transaction()
     register(market, trade_of(market, 1), locks)
-    report("register a trade with two new locks", gas_of(market.book))
+    # The aim was 200 000; the words of two locks, of the record and of the trade alone are 88 400.
+    assert report("register a trade with two new locks", gas_of(market.book)) <= 230_000
 
 
 def test_post(market: Market) -> None:

@@ -89,22 +89,23 @@ def test_one_member_in_several_roles_signs_once() -> None:
     ("changes", "reason"),
     [
         ({"template": ZERO_HASH}, "unknown template"),
-        ({"rates": (1,)}, "wrong number of rates"),
-        ({"rates": (1, 1 << 64)}, "figure out of bounds"),
-        ({"contracted_wh": 1 << 40}, "figure out of bounds"),
-        ({"grid_operator": ZERO_HASH}, "roles do not fit the template"),
-        ({"market_agent": MARKET_AGENT}, "roles do not fit the template"),
-        ({"slot_start": CYCLE_START + 1, "slot_end": CYCLE_START + 3_601}, "slot not on the grid"),
-        ({"slot_end": CYCLE_START + 7_200}, "slot not on the grid"),
-        ({"slot_start": CYCLE_START + 86_400, "slot_end": CYCLE_START + 90_000}, "slot not in the cycle"),
-        ({"slot_start": CYCLE_START - 3_600, "slot_end": CYCLE_START}, "slot not in the cycle"),
+        ({"rates": (1,)}, "figures out of bounds"),
+        ({"rates": (1, 1 << 64)}, "figures out of bounds"),
+        ({"contracted_wh": 1 << 40}, "figures out of bounds"),
+        ({"contracted_wh": 0}, "figures out of bounds"),
+        ({"grid_operator": ZERO_HASH}, "roles not as named"),
+        ({"market_agent": MARKET_AGENT}, "roles not as named"),
+        ({"slot_start": CYCLE_START + 1, "slot_end": CYCLE_START + 3_601}, "not a slot"),
+        ({"slot_end": CYCLE_START + 7_200}, "not a slot"),
+        ({"slot_start": CYCLE_START + 86_400, "slot_end": CYCLE_START + 90_000}, "another cycle"),
+        ({"slot_start": CYCLE_START - 3_600, "slot_end": CYCLE_START}, "another cycle"),
         ({"valid_until": COMMITTED_AT - 1}, "committed too late"),
         ({"valid_until": COMMITTED_AT}, None),
-        ({"buyer_platform": UTILITY_A}, "a party without its role"),
-        ({"seller_platform": ZERO_HASH}, "a party without its role"),
-        ({"buyer_utility": PLATFORM_B}, "a party without its role"),
-        ({"seller_utility": b"\x01" * 32}, "a party without its role"),
-        ({"grid_operator": UTILITY_B}, "a party without its role"),
+        ({"buyer_platform": UTILITY_A}, "role not held"),
+        ({"seller_platform": ZERO_HASH}, "roles not as named"),
+        ({"buyer_utility": PLATFORM_B}, "role not held"),
+        ({"seller_utility": b"\x01" * 32}, "role not held"),
+        ({"grid_operator": UTILITY_B}, "role not held"),
     ],
 )
 def test_reasons(changes: dict[str, Any], reason: str | None) -> None:
@@ -112,17 +113,17 @@ def test_reasons(changes: dict[str, Any], reason: str | None) -> None:
 
 
 def test_records_that_do_not_fit() -> None:
-    assert fault(root=merkle.hash_leaf(b"other")) == "not in the commitment"
-    assert fault(count=2) == "not in the commitment"
-    assert fault(earliest_slot=CYCLE_START + 3_600) == "slot before the earliest"
+    assert fault(root=merkle.hash_leaf(b"other")) == "trade not committed"
+    assert fault(count=2) == "trade not committed"
+    assert fault(earliest_slot=CYCLE_START + 3_600) == "before the earliest slot"
     assert fault(platform_b=UTILITY_A) == "other platforms"
-    assert fault(cycle=CYCLE + 1) == "slot not in the cycle"
+    assert fault(cycle=CYCLE + 1) == "another cycle"
     assert fault(committed_at=99) == "unknown template"
 
 
 def test_signatures() -> None:
-    assert fault(signed=trade("11")) == "bad signature"
-    assert fault(keys=lambda member: key_of(member, 1)) == "bad signature"
+    assert fault(signed=trade("11")) == "not the signer's key"
+    assert fault(keys=lambda member: key_of(member, 1)) == "not the signer's key"
     one = trade("10")
     digest = DOMAIN.digest(one)
     commitment = replace(preimages.registered_commitment(one, digest, CYCLE, COMMITTED_AT), sequence=1)
@@ -133,12 +134,12 @@ def test_signatures() -> None:
         return place_fault(place, one, given, REGISTRY, CONFIG, DOMAIN)
 
     assert judged(signatures) is None
-    assert judged(signatures[:-1]) == "wrong number of signatures"
-    assert judged([*signatures, signatures[0]]) == "wrong number of signatures"
-    assert judged([signatures[1], signatures[0], *signatures[2:]]) == "bad signature"
+    assert judged(signatures[:-1]) == "signature missing"
+    assert judged([*signatures, signatures[0]]) == "too many signatures"
+    assert judged([signatures[1], signatures[0], *signatures[2:]]) == "not the signer's key"
     high = (2 * typed_data.HALF_ORDER + 1 - int.from_bytes(signatures[0].s, "big")).to_bytes(32, "big")
-    assert judged([Signature(55 - signatures[0].v, signatures[0].r, high), *signatures[1:]]) == "bad signature"
-    assert judged([Signature(0, bytes(32), bytes(32)), *signatures[1:]]) == "bad signature"
+    assert judged([Signature(55 - signatures[0].v, signatures[0].r, high), *signatures[1:]]) == "malformed signature"
+    assert judged([Signature(0, bytes(32), bytes(32)), *signatures[1:]]) == "malformed signature"
 
 
 def test_keys_of_the_time() -> None:
@@ -152,8 +153,8 @@ def test_keys_of_the_time() -> None:
     assert replaced_at(COMMITTED_AT + 1) is None
     assert replaced_at(COMMITTED_AT) is None
     assert replaced_at(COMMITTED_AT - grace) is None
-    assert replaced_at(COMMITTED_AT - grace - 1) == "bad signature"
-    assert replaced_at(COMMITTED_AT, compromised={address(PLATFORM_A): COMMITTED_AT}) == "bad signature"
+    assert replaced_at(COMMITTED_AT - grace - 1) == "not the signer's key"
+    assert replaced_at(COMMITTED_AT, compromised={address(PLATFORM_A): COMMITTED_AT}) == "not the signer's key"
     assert replaced_at(COMMITTED_AT, compromised={address(PLATFORM_A): COMMITTED_AT + 1}) is None
     assert replaced_at(COMMITTED_AT, compromised={address(PLATFORM_B): 0}) is None
 
@@ -161,9 +162,9 @@ def test_keys_of_the_time() -> None:
 def test_a_key_that_comes_later_does_not_count() -> None:
     role = MemberRole.PLATFORM
     later = (Standing(0, address(PLATFORM_A, 1), role), Standing(COMMITTED_AT + 1, address(PLATFORM_A), role))
-    assert fault(registry=changed_member(PLATFORM_A, *later)) == "bad signature"
+    assert fault(registry=changed_member(PLATFORM_A, *later)) == "not the signer's key"
     contract = Standing(0, address(PLATFORM_A), role, is_contract=True)
-    assert fault(registry=changed_member(PLATFORM_A, contract)) == "bad signature"
+    assert fault(registry=changed_member(PLATFORM_A, contract)) == "not the signer's key"
 
 
 def test_membership_is_judged_at_the_commitment() -> None:
@@ -171,10 +172,8 @@ def test_membership_is_judged_at_the_commitment() -> None:
     gone = replace(member, since=COMMITTED_AT + 1, is_known=False, roles=MemberRole(0))
     assert fault(registry=changed_member(PLATFORM_A, member, gone)) is None
     gone_before = replace(gone, since=COMMITTED_AT)
-    assert fault(registry=changed_member(PLATFORM_A, member, gone_before)) == "a party without its role"
-    assert fault(registry=changed_member(PLATFORM_A, replace(member, since=COMMITTED_AT + 1))) == (
-        "a party without its role"
-    )
+    assert fault(registry=changed_member(PLATFORM_A, member, gone_before)) == "role not held"
+    assert fault(registry=changed_member(PLATFORM_A, replace(member, since=COMMITTED_AT + 1))) == ("role not held")
     assert fault(registry=changed_member(PLATFORM_A, replace(member, is_suspended=True))) is None
 
 
