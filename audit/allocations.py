@@ -86,15 +86,16 @@ class _Allocations:
 
     def checked(self) -> tuple[SeenLeaf, ...]:
         """All leaves behind the posted roots."""
-        self._check_readings()
+        trees = list(self._posted())
+        self._check_readings({(posted.run, posted.utility) for posted in trees})
         seen: list[SeenLeaf] = []
-        for posted in self._posted():
+        for posted in trees:
             leaves = self._behind(posted)
             self.known.leaves[self.records.cycle, posted.run, posted.utility] = leaves
             seen += (SeenLeaf(posted.run, posted.utility, leaf) for leaf in leaves)
         for (run, utility), rows in self.rows.items():
             for line, _ in rows:
-                if any(posted_run == run for _, posted_run, _ in self.known.leaves):
+                if any(posted.run == run for posted in trees):
                     self._find(line, "utility", "one that posted in this run", utility)
                 else:
                     self._find(line, "run", "one up to the folder's in which something was posted", run)
@@ -127,8 +128,7 @@ class _Allocations:
             for place, (line, row) in enumerate(given):
                 if row.position != place:
                     self._find(line, "position", place, row.position)
-            if posted.run == self.records.run:
-                self._check_leaves(posted, given)
+            self._check_leaves(posted, given)
             return leaves
         for candidate in self._candidates(posted, leaves):
             if _is_over(posted, candidate):
@@ -142,8 +142,7 @@ class _Allocations:
             f"{posted.root.hex()} over {posted.count} leaves of {posted.utility.hex()} in run {posted.run}",
             f"{_root(leaves).hex()} over {len(leaves)}",
         )
-        if posted.run == self.records.run:
-            self._compare(posted, self._by_rule(posted, None), given)
+        self._compare(posted, self._by_rule(posted, None), given)
         return leaves
 
     def _candidates(self, posted: Posted, found: Leaves) -> Iterator[Leaves]:
@@ -190,7 +189,7 @@ class _Allocations:
                     if expected != found:
                         self._find(line, name, expected, found)
         for group, leaf in wrong_readings.items():
-            self._find_reading(posted.utility, group, leaf)
+            self._find_reading(posted, group, leaf)
         self._note_absent(posted, in_tree)
 
     def _note_absent(self, posted: Posted, in_tree: set[Hash32]) -> None:
@@ -202,7 +201,7 @@ class _Allocations:
     def _by_rule(self, posted: Posted, only: set[Hash32] | None, readings: Readings | None = None) -> Leaves:
         """The utility's leaves by the rule, over all trades or `only` some, from the file's readings or others."""
         trades = [placed for placed in self.trades if only is None or placed.digest in only]
-        given = self._readings.get(posted.utility, {}) if readings is None else readings
+        given = self._readings.get((posted.run, posted.utility), {}) if readings is None else readings
         try:
             rule = self.config.allocation_rule
             return allocate_utility(posted.utility, trades, given, self.records.cycle, rule).leaves
@@ -226,20 +225,28 @@ class _Allocations:
     # --- readings ---
 
     @cached_property
-    def _readings(self) -> dict[Hash32, dict[Group, SlotReading]]:
-        """By utility and group; a later row of the same register and slot is a correction and replaces the earlier."""
-        found: dict[Hash32, dict[Group, SlotReading]] = {}
+    def _readings(self) -> dict[tuple[int, Hash32], dict[Group, SlotReading]]:
+        """What each utility allocated from, by run and utility, then by group."""
+        found: dict[tuple[int, Hash32], dict[Group, SlotReading]] = {}
         for row in self.records.readings:
             group = (row.meter, row.slot_start, SIDE_OF.get(row.direction, Side.BUYER))
             status = Status.__members__.get(row.quality, Status.READ)
-            found.setdefault(row.utility, {})[group] = SlotReading(row.wh, status)
+            found.setdefault((row.run, row.utility), {})[group] = SlotReading(row.wh, status)
         return found
 
-    def _check_readings(self) -> None:
-        """Every row by itself: its meter's pseudonym, its slot, its figure."""
+    def _check_readings(self, posted: set[tuple[int, Hash32]]) -> None:
+        """Every row by itself: its meter's pseudonym, its slot, its figure; one row a run, register and slot."""
+        seen: set[tuple[int, Hash32, Hash32, int, str]] = set()
         for line, row in enumerate(self.records.readings, 1):
             for name, expected in self._faults(row):
-                self.report.find(Check.READINGS, self.readings_file, line, name, expected, getattr(row, name))
+                self._find_in_readings(line, name, expected, getattr(row, name))
+            if (row.run, row.utility) not in posted:
+                name = "utility" if any(run == row.run for run, _ in posted) else "run"
+                self._find_in_readings(line, name, "one that something was posted in or by", getattr(row, name))
+            key = row.run, row.utility, row.meter, row.slot_start, row.direction
+            if key in seen:
+                self._find_in_readings(line, "", "one row a run, register and slot", "a second")
+            seen.add(key)
 
     def _faults(self, row: RecordedReading) -> Iterator[tuple[str, object]]:
         pseudonyms = self._pseudonyms
@@ -269,7 +276,8 @@ class _Allocations:
             return
         if wh != row.wh:
             # Whichever of the two the utility allocated from is the right one.
-            allocated = self._allocated.get((row.utility, row.meter, row.slot_start, SIDE_OF.get(row.direction)))
+            key = row.run, row.utility, row.meter, row.slot_start, SIDE_OF.get(row.direction)
+            allocated = self._allocated.get(key)
             yield ("raw_kwh", f"a figure of {row.wh} Wh") if allocated == row.wh else ("wh", wh)
 
     def _wrong_meter(self, row: RecordedReading) -> Iterator[tuple[str, object]]:
@@ -300,27 +308,32 @@ class _Allocations:
         }
 
     @cached_property
-    def _allocated(self) -> dict[tuple[Hash32, Hash32, int, int | None], int]:
-        """The readings that leaves of the folder's run state."""
+    def _allocated(self) -> dict[tuple[int, Hash32, Hash32, int, int | None], int]:
+        """The readings that leaves state."""
         return {
-            (row.utility, row.leaf.meter, row.leaf.slot_start, row.leaf.side): row.leaf.meter_wh
+            (row.run, row.utility, row.leaf.meter, row.leaf.slot_start, row.leaf.side): row.leaf.meter_wh
             for row in self.records.leaves
-            if row.run == self.records.run
         }
 
-    def _find_reading(self, utility: Hash32, group: Group, leaf: AllocationLeaf) -> None:
+    def _find_reading(self, posted: Posted, group: Group, leaf: AllocationLeaf) -> None:
         """A reading that is not the one which the utility allocated from."""
         meter, slot_start, side = group
-        for line, row in reversed(list(enumerate(self.records.readings, 1))):
-            if (row.utility, row.meter, row.slot_start, SIDE_OF.get(row.direction)) == (utility, *group):
+        status = Status(leaf.status).name
+        for line, row in enumerate(self.records.readings, 1):
+            place = row.meter, row.slot_start, SIDE_OF.get(row.direction)
+            if (row.run, row.utility) == (posted.run, posted.utility) and place == group:
                 if row.wh != leaf.meter_wh:
-                    self.report.find(Check.READINGS, self.readings_file, line, "wh", leaf.meter_wh, row.wh)
-                if row.quality != Status(leaf.status).name:
-                    status = Status(leaf.status).name
-                    self.report.find(Check.READINGS, self.readings_file, line, "quality", status, row.quality)
+                    self._find_in_readings(line, "wh", leaf.meter_wh, row.wh)
+                if row.quality != status:
+                    self._find_in_readings(line, "quality", status, row.quality)
                 return
-        expected = f"{leaf.meter_wh} Wh of meter 0x{meter.hex()} in slot {slot_start}, {side.name.lower()}'s side"
-        self.report.find(Check.READINGS, self.readings_file, 0, "", expected, "no reading")
+        expected = (
+            f"{leaf.meter_wh} Wh ({status}) of meter 0x{meter.hex()}, slot {slot_start}, {side.name.lower()}'s side"
+        )
+        self._find_in_readings(0, "", expected, "no reading")
+
+    def _find_in_readings(self, line: int, name: str, expected: object, found: object) -> None:
+        self.report.find(Check.READINGS, self.readings_file, line, name, expected, found)
 
     def _find(self, line: int, name: str, expected: object, found: object) -> None:
         self.report.find(Check.ALLOCATION_LEAVES, self.file, line, name, expected, found)

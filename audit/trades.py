@@ -9,7 +9,7 @@ from typing import Any
 from audit.evidence import Context
 from audit.findings import Check, Report, shown
 from audit.run_records import RunRecords
-from settlement import merkle, preimages
+from settlement import merkle, preimages, typed_data
 from settlement.config import Config
 from settlement.hashing import Hash32
 from settlement.placed import PlacedTrade as CountingTrade
@@ -19,7 +19,11 @@ from settlement.validity import place_fault
 from store import tables
 from store.records import PlacedTrade
 
-SIGNATURE_FAULTS = frozenset({"bad signature", "wrong number of signatures"})
+NOT_ITS_KEY = "not the signer's key"
+OTHER_SIGNERS = "not its signers' signatures"
+SIGNATURE_FAULTS = frozenset(
+    {"signature missing", "too many signatures", "malformed signature", NOT_ITS_KEY, OTHER_SIGNERS}
+)
 TRADE_FIELDS = tuple(Trade.__dataclass_fields__)
 
 
@@ -144,12 +148,19 @@ class _Trades:
         return fault is None
 
     def _fault(self, row: PlacedTrade) -> str | None:
-        place, registry = row.place(self.commitments[row.number]), self.context.evidence.registry
-        signatures = [one.signature for one in row.signatures]
-        fault = place_fault(place, row.trade, signatures, registry, self.config, self.context.domain)
-        if fault is None and tuple(one.member for one in row.signatures) != row.trade.signers:
-            return "wrong number of signatures"
-        return fault
+        record, evidence = self.commitments[row.number], self.context.evidence
+        is_registered = record.sequence == 0
+        given = [] if is_registered else [one.signature for one in row.signatures]
+        fault = place_fault(row.place(record), row.trade, given, evidence.registry, self.config, self.context.domain)
+        if fault is not None or (is_registered and not row.signatures):
+            return fault
+        if tuple(one.member for one in row.signatures) != row.trade.signers:
+            return OTHER_SIGNERS
+        for one in row.signatures if is_registered else ():  # the chain judged them; the file's may be others
+            key = typed_data.recover(row.digest, one.signature)
+            if key is None or not evidence.had_key(one.member, key, record.committed_at, self.config.key_grace):
+                return NOT_ITS_KEY
+        return None
 
     def _check_complete(self, places: set[tuple[int, int]]) -> None:
         for number, record in self.commitments.items():

@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -56,10 +59,20 @@ def load(name: str, sources: Path = CONTRACTS, cache_dir: Path = CACHE) -> Artif
 
 
 def load_all(names: Sequence[str]) -> dict[str, Artifact]:
-    """The contracts by name; those not yet compiled are, on every core at once. Raises CompileFailed as `load` does."""
-    # Fresh processes instead of forks: the caller may hold threads, and a local chain that must not be inherited.
-    with ProcessPoolExecutor(min(len(names), os.cpu_count() or 1), get_context("spawn")) as pool:
-        list(pool.map(load, [name for name in names if not _is_kept(name)]))
+    """The contracts of this checkout by name; those not yet compiled are, on every core at once.
+
+    Raises CompileFailed as `load` does.
+    """
+    missing = [name for name in names if not _is_kept(name)]
+    shares = [missing[core :: os.cpu_count() or 1] for core in range(os.cpu_count() or 1)]
+    # A process each, because the compiler is Python. What one fails at is tried again below, where the error is seen.
+    compiling = [
+        subprocess.Popen([sys.executable, "-m", "chain.artifacts", *share], cwd=ROOT, stderr=subprocess.DEVNULL)
+        for share in shares
+        if share and len(missing) > 1
+    ]
+    for process in compiling:
+        process.wait()
     return {name: load(name) for name in names}
 
 
@@ -74,6 +87,11 @@ def source_key(sources: Path = CONTRACTS, *, mocks: bool = False) -> str:
             continue
         digest.update(b"\0" + file.relative_to(sources).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def _is_kept(name: str) -> bool:
+    mocks = _find(name, CONTRACTS).parent.name == MOCKS
+    return _read(CACHE / f"{name}.json", source_key(mocks=mocks)) is not None
 
 
 def _find(name: str, sources: Path) -> Path:
@@ -138,3 +156,8 @@ def _write(file: Path, key: str, artifact: Artifact) -> None:
 
 def _from_hex(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:]:
+        load(wanted)

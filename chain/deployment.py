@@ -48,16 +48,22 @@ class Deployed:
 
 
 def deploy(
-    rpc: Rpc, account: Account, steps: Sequence[Step], load: Callable[[str], Artifact] = artifacts.load
+    rpc: Rpc,
+    account: Account,
+    steps: Sequence[Step],
+    load: Callable[[Sequence[str]], Mapping[str, Artifact]] = artifacts.load_all,
 ) -> dict[str, Deployed]:
     """Deploys the steps in order from one account and checks each; the result is by name, in the same order.
 
     Raises DeploymentMismatch when a contract's constructor refuses, or it does not stand where it should with the code
     that was compiled; CannotEncode for unfit arguments.
     """
+    compiled = load([step.name for step in steps])
     first = account.nonce
     book = {step.name: created_address(account.address, first + place) for place, step in enumerate(steps)}
-    return {step.name: _deploy(rpc, account, load(step.name), book[step.name], step.arguments(book)) for step in steps}
+    return {
+        step.name: _deploy(rpc, account, compiled[step.name], book[step.name], step.arguments(book)) for step in steps
+    }
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class Anvil:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 process_group=0,  # Ctrl-C is for this program, which then ends the chain in its own time
-                preexec_fn=_dies_with_parent(),
+                preexec_fn=dies_with_parent(),
             )
         try:
             _await_answer(process, port, said)
@@ -173,7 +173,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _dies_with_parent() -> Callable[[], None] | None:
+def dies_with_parent() -> Callable[[], None] | None:
+    """A `preexec_fn` after which the kernel ends the child with the thread that started it (Linux; None elsewhere)."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork, where little is allowed

@@ -10,7 +10,7 @@ import click
 from cli.exits import BadInput, CheckFalse, SomethingMissing
 from demo.account import Progress, open_console, print_account, summary_text
 from demo.homes import HomesMissing
-from demo.run import NotOurs, VerifyFailed, run_demo
+from demo.run import NotOurs, VerifyFailed, finished_demo
 
 
 @click.command()
@@ -31,8 +31,8 @@ def demo(data: Path, port: int | None, as_json: bool) -> None:
     console = open_console(sys.stderr)
 
     try:
-        with Progress(console) as progress:
-            summary = run_demo(data, progress, port)
+        with Progress(console) as progress, finished_demo(data, progress, port) as finished:
+            summary = finished.summary
     except HomesMissing as error:
         raise SomethingMissing(str(error)) from error
     except NotOurs as error:

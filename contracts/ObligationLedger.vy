@@ -8,7 +8,7 @@
 @dev Records, enforces nothing and holds no money. An obligation is closed by set-off against a newer one the other way
      or by its creditor's acknowledgement, and by nothing else.
      An account's word has 192 bits for what is owed and settling adds less than 2^96 a time, so it would take more than
-     2^95 rows of one pair to overflow it: `record` cannot fail. What falls due at once is below 2^96, larger sums fall
+     2^96 rows of one pair to overflow it: `record` cannot fail. What falls due at once is below 2^96, larger sums fall
      due in parts.
 @custom:kill Nothing here can be stopped, by nobody: what is owed stays on record and can always be acknowledged. Without
              Settlement nothing new is owed.
@@ -35,8 +35,7 @@ OWED_MASK: constant(uint256) = 2**192 - 1
 NUMBER_BITS: constant(uint256) = 64
 NUMBER_MASK: constant(uint256) = 2**64 - 1
 NOTIFIED: constant(uint256) = 1 << 255  # in an obligation's word
-
-MAX_SET_OFF: constant(uint256) = 8       # the upper bound of the parameter (modules/parameters.vy)
+MAX_SET_OFF: constant(uint256) = 8      # the upper bound of the parameter (modules/parameters.vy)
 # Banks' value dates may lie a day ahead of the chain's clock, not more.
 VALUE_DATE_AHEAD: constant(uint256) = 86_400
 
@@ -194,8 +193,7 @@ def fall_due(member: bytes32, other: bytes32) -> uint64:
     left: uint256 = self._set_off(creditor, debtor, falling, convert(set_off, uint256))
     if left == 0:
         return 0
-    due_at: uint256 = block.timestamp + convert(due_time, uint256)
-    return self._create(debtor, creditor, left, due_at)
+    return self._create(debtor, creditor, left, block.timestamp + convert(due_time, uint256))
 
 
 # --- members (signed, relayed by anyone) ---
@@ -221,8 +219,8 @@ def notify(notice: Types.PaymentNotice, signature: Types.Signature, wallet_signa
     assert self.references[notice.creditor][notice.reference_hash] == 0, "ObligationLedger: reference used"
     allowed: bool = staticcall REGISTRY.is_rail(notice.rail)
     assert allowed, "ObligationLedger: rail not allowed"
-    value_date: uint256 = convert(notice.value_date, uint256)
-    assert value_date <= block.timestamp + VALUE_DATE_AHEAD, "ObligationLedger: value date ahead"
+    ahead: uint256 = block.timestamp + VALUE_DATE_AHEAD
+    assert convert(notice.value_date, uint256) <= ahead, "ObligationLedger: value date ahead"
 
     open_sum: uint256 = 0
     packed: uint256[4] = empty(uint256[4])
@@ -309,7 +307,7 @@ def acknowledge(
 def record(payer: bytes32, payee: bytes32, owed: uint256, owed_back: uint256):
     """
     @notice Adds what applying a row or claim left owed.
-    @dev Cannot fail: amounts are below 2^96 and the account holds 2^95 of them and more.
+    @dev Cannot fail: amounts are below 2^96 and the account has room for 2^96 of them.
     @param payer Member id.
     @param payee Member id.
     @param owed Base units newly owed by the payer.

@@ -110,9 +110,7 @@ class Settling:
         world = self.market.world
         signed = [self._both_sign(day, run, pair, early, keep_nothing) for pair in pairs]
         rows = [(row, *signatures) for row, _, signatures in signed]
-        receipt = world.send(
-            "settle agreed rows, a row", "Settlement", "settle", rows, [], units=len(rows)
-        )
+        receipt = world.send("settle agreed rows, a row", "Settlement", "settle", rows, [], units=len(rows))
         applied = {event["row_digest"]: Moved.of(event) for event in receipt.named("RowApplied")}
         for row, content, signatures in signed:
             digest = world.domain.digest(row)

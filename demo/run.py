@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chain.node import Anvil
+from chain.node import Anvil, dies_with_parent
 from demo import archive, calendar
 from demo.account import Progress, summary_text
 from demo.day import Market
@@ -53,14 +53,22 @@ class Timer:
         self.durations[name] = (time.monotonic_ns() - started) // 1_000_000
 
 
-def run_demo(data: Path, progress: Progress, port: int | None = None) -> dict[str, Any]:
-    """Runs the week into `data` and returns its summary.
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that is over, and the URL of its chain."""
+
+    summary: dict[str, Any]
+    url: str
+
+
+@contextmanager
+def finished_demo(data: Path, progress: Progress, port: int | None = None) -> Iterator[Finished]:
+    """Runs the week into `data`; inside the context its chain still answers.
 
     Raises NotOurs, HomesMissing, NodeMissing, PortTaken, StoryDoesNotFit, VerifyFailed.
     """
     timer = Timer()
     homes = load_homes()
-    plans = plan_trades(homes)
     _clear(data)
     members = make_members(data)
     progress.phase("starting a local chain")
@@ -70,7 +78,7 @@ def run_demo(data: Path, progress: Progress, port: int | None = None) -> dict[st
         with timer.phase("deploy"):
             world.deploy()
         market = Market(world, members, homes, {member.id: Desk(member) for member in members.everyone})
-        week = Week(market, plans)
+        week = Week(market, plan_trades(homes))
         week.put()
         progress.phase("settling a week")
         with timer.phase("week"):
@@ -86,7 +94,7 @@ def run_demo(data: Path, progress: Progress, port: int | None = None) -> dict[st
             verdict = _verify(data, node.url)
         summary = summarise(week, timer.durations, verdict["checks"])
         (data / "summary.json").write_text(summary_text(summary), "utf-8")
-    return summary
+        yield Finished(summary, node.url)
 
 
 def _run_schedule(week: Week, world: World, progress: Progress) -> None:
@@ -113,7 +121,9 @@ def _clear(data: Path) -> None:
 def _verify(data: Path, url: str) -> Mapping[str, Any]:
     """What `clearwatt verify`, knowing only the folder and the chain, says of the run."""
     command = [sys.executable, "-m", "cli.main", "verify", "--data", str(data), "--rpc", url, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=VERIFY_SECONDS, check=False, preexec_fn=dies_with_parent()
+    )
     try:
         verdict: dict[str, Any] = json.loads(done.stdout)
     except json.JSONDecodeError as error:

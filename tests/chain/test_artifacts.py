@@ -92,6 +92,26 @@ def test_processes_that_compile_at_once(sources: Path, kept: Path) -> None:
     assert [file.name for file in kept.iterdir()] == ["Answer.json"]
 
 
+def test_many_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["Echo", "ModuleProbe"]
+    for name in names:
+        (artifacts.CACHE / f"{name}.json").unlink(missing_ok=True)
+    made = artifacts.load_all(names)
+    assert {name: one.name for name, one in made.items()} == {name: name for name in names}
+    monkeypatch.setattr(artifacts, "_compile", pytest.fail)
+    assert artifacts.load_all(names) == made
+    with pytest.raises(CompileFailed, match="there is no contract Nothing"):
+        artifacts.load_all(["Echo", "Nothing"])
+
+
+def test_a_mock_does_not_make_contracts_stale(sources: Path) -> None:
+    contracts, mocks = artifacts.source_key(sources), artifacts.source_key(sources, mocks=True)
+    (sources / "mocks").mkdir()
+    (sources / "mocks" / "Mock.vy").write_text(MODULE)
+    assert artifacts.source_key(sources) == contracts
+    assert artifacts.source_key(sources, mocks=True) != mocks
+
+
 def test_mocks_are_found_after_contracts(sources: Path, kept: Path) -> None:
     (sources / "mocks").mkdir()
     shutil.copy(ROOT / "contracts" / "mocks" / "Echo.vy", sources / "mocks")

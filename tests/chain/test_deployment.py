@@ -46,14 +46,12 @@ def test_known_address() -> None:
 
 
 def test_two_contracts_know_each_other(chain: Anvil, sender: Account) -> None:
-    def load(name: str) -> artifacts.Artifact:
-        return replace(artifacts.load("Echo"), name=name)
-
+    compiled = {name: replace(artifacts.load("Echo"), name=name) for name in ("First", "Second")}
     steps = [Step("First", lambda book: [book["Second"], 1]), Step("Second", lambda book: [book["First"], 2])]
-    made = deploy(chain.rpc, sender, steps, load)
+    made = deploy(chain.rpc, sender, steps, lambda _: compiled)
     assert list(made) == ["First", "Second"]
     for name, partner, seed in (("First", "Second", 1), ("Second", "First", 2)):
-        contract = Contract(name, made[name].address, load(name).abi, chain.rpc)
+        contract = Contract(name, made[name].address, compiled[name].abi, chain.rpc)
         assert contract.call("partner") == (made[partner].address, seed)
     assert made["First"].runtime_sha256 != made["Second"].runtime_sha256  # their immutables differ
 
@@ -68,13 +66,13 @@ def test_unfit_arguments_send_nothing(chain: Anvil, sender: Account) -> None:
 def test_a_constructor_that_refuses(chain: Anvil, sender: Account) -> None:
     refusing = replace(artifacts.load("Echo"), bytecode=bytes.fromhex("5f5ffd"), abi=[])
     with pytest.raises(DeploymentMismatch, match="Echo: the constructor refused its arguments"):
-        deploy(chain.rpc, sender, [Step("Echo", lambda _: [])], lambda _: refusing)
+        deploy(chain.rpc, sender, [Step("Echo", lambda _: [])], lambda _: {"Echo": refusing})
 
 
 def test_code_that_is_not_what_was_compiled(chain: Anvil, sender: Account) -> None:
     other = replace(artifacts.load("Echo"), runtime=b"\x60\x01")
     with pytest.raises(DeploymentMismatch, match="is not what Echo was compiled to"):
-        deploy(chain.rpc, sender, [Step("Echo", lambda _: [PARTNER, 5])], lambda _: other)
+        deploy(chain.rpc, sender, [Step("Echo", lambda _: [PARTNER, 5])], lambda _: {"Echo": other})
 
 
 def test_a_sender_that_is_used_elsewhere_at_once(chain: Anvil, sender: Account) -> None:

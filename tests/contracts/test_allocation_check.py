@@ -203,7 +203,7 @@ def test_fault_by_trade(
     )
     shown = replace(shown, **changes)
     utility = posted_by or (SELLER_UTILITY if side else BUYER_UTILITY)
-    placed = PlacedTrade(TRADE, DIGEST, 1, 0, TRADE.contracted_wh)
+    placed = PlacedTrade(DIGEST, TRADE, 1, 0, TRADE.contracted_wh)
     assert probe.fault_by_trade(astuple(shown), utility, astuple(TRADE), 2_000, CYCLE) == fault
     assert fault_by_trade(shown, utility, placed, CYCLE) == fault
 
