@@ -6,7 +6,7 @@ proven fault and noted, else it is found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
@@ -32,6 +32,7 @@ from store.records import RecordedLeaf, RecordedReading
 Leaves = tuple[AllocationLeaf, ...]
 LEAF_FIELDS = tuple(one.name for one in fields(AllocationLeaf))
 SIDE_OF = {"import": Side.BUYER, "export": Side.SELLER}
+DIRECTION_OF = {side: direction for direction, side in SIDE_OF.items()}
 NO_READING = SlotReading(0, Status.MISSING)
 
 
@@ -166,30 +167,26 @@ class _Allocations:
             self._find(line, one.field, one.expected, one.found)
 
     def _check_leaves(self, posted: Posted, given: list[tuple[int, RecordedLeaf]]) -> None:
-        """The posted leaves against the readings and the rule."""
+        """The posted leaves against the rule on the readings that they state, and those against the readings."""
         in_tree = {row.leaf.trade_digest for _, row in given}
-        by_rule = {(leaf.trade_digest, leaf.side): leaf for leaf in self._by_rule(posted, in_tree)}
-        as_read = self._as_read(given)
-        by_own_readings = {(leaf.trade_digest, leaf.side): leaf for leaf in self._by_rule(posted, in_tree, as_read)}
-        wrong_readings: dict[Group, AllocationLeaf] = {}
+        stated = _stated([row.leaf for _, row in given])
+        filed = self._readings.get((posted.run, posted.utility), {})
+        by_rule = {(leaf.trade_digest, leaf.side): leaf for leaf in self._by_rule(posted, in_tree, {**filed, **stated})}
         for line, row in given:
-            leaf = row.leaf
-            key = leaf.trade_digest, leaf.side
-            if by_rule.get(key) == leaf:
+            leaf, expected = row.leaf, by_rule.get((row.leaf.trade_digest, row.leaf.side))
+            if leaf == expected:
                 continue
             if self._is_void(posted, leaf):
                 self.report.note(self.file, line, "a wrong leaf whose group was voided on chain: a proven fault")
-            elif by_own_readings.get(key) == leaf:
-                wrong_readings[leaf.meter, leaf.slot_start, Side(leaf.side)] = leaf
-            elif key not in by_rule:
+            elif expected is None:
                 self._find(line, "trade_digest", "a trade of the utility's meters", leaf.trade_digest)
             else:
                 for name in LEAF_FIELDS:
-                    expected, found = getattr(by_own_readings[key], name), getattr(leaf, name)
-                    if expected != found:
-                        self._find(line, name, expected, found)
-        for group, leaf in wrong_readings.items():
-            self._find_reading(posted, group, leaf)
+                    if getattr(expected, name) != getattr(leaf, name):
+                        self._find(line, name, getattr(expected, name), getattr(leaf, name))
+        for group, reading in stated.items():
+            if filed.get(group, NO_READING) != reading:
+                self._find_reading(posted, group, reading)
         self._note_absent(posted, in_tree)
 
     def _note_absent(self, posted: Posted, in_tree: set[Hash32]) -> None:
@@ -207,16 +204,6 @@ class _Allocations:
             return allocate_utility(posted.utility, trades, given, self.records.cycle, rule).leaves
         except SettlementError:
             return ()  # a MISSING reading with energy, found with the readings
-
-    def _as_read(self, given: list[tuple[int, RecordedLeaf]]) -> dict[Group, SlotReading]:
-        """The readings that the leaves themselves state."""
-        return {
-            (row.leaf.meter, row.leaf.slot_start, Side(row.leaf.side)): SlotReading(
-                row.leaf.meter_wh, Status(row.leaf.status)
-            )
-            for _, row in given
-            if row.leaf.side in list(Side) and row.leaf.status in list(Status)
-        }
 
     def _is_void(self, posted: Posted, leaf: AllocationLeaf) -> bool:
         group = preimages.group_key(posted.utility, leaf.meter, leaf.slot_start, leaf.side)
@@ -245,7 +232,7 @@ class _Allocations:
                 self._find_in_readings(line, name, "one that something was posted in or by", getattr(row, name))
             key = row.run, row.utility, row.meter, row.slot_start, row.direction
             if key in seen:
-                self._find_in_readings(line, "", "one row a run, register and slot", "a second")
+                self._find_in_readings(line, "direction", "one row a run, register and slot", "a second")
             seen.add(key)
 
     def _faults(self, row: RecordedReading) -> Iterator[tuple[str, object]]:
@@ -315,22 +302,27 @@ class _Allocations:
             for row in self.records.leaves
         }
 
-    def _find_reading(self, posted: Posted, group: Group, leaf: AllocationLeaf) -> None:
+    def _find_reading(self, posted: Posted, group: Group, reading: SlotReading) -> None:
         """A reading that is not the one which the utility allocated from."""
         meter, slot_start, side = group
-        status = Status(leaf.status).name
+        other_register = 0
         for line, row in enumerate(self.records.readings, 1):
-            place = row.meter, row.slot_start, SIDE_OF.get(row.direction)
-            if (row.run, row.utility) == (posted.run, posted.utility) and place == group:
-                if row.wh != leaf.meter_wh:
-                    self._find_in_readings(line, "wh", leaf.meter_wh, row.wh)
-                if row.quality != status:
-                    self._find_in_readings(line, "quality", status, row.quality)
+            if (row.run, row.utility, row.meter, row.slot_start) != (posted.run, posted.utility, meter, slot_start):
+                continue
+            if SIDE_OF.get(row.direction) is side:
+                if row.wh != reading.wh:
+                    self._find_in_readings(line, "wh", reading.wh, row.wh)
+                if row.quality != reading.status.name:
+                    self._find_in_readings(line, "quality", reading.status.name, row.quality)
                 return
-        expected = (
-            f"{leaf.meter_wh} Wh ({status}) of meter 0x{meter.hex()}, slot {slot_start}, {side.name.lower()}'s side"
-        )
-        self._find_in_readings(0, "", expected, "no reading")
+            if (row.wh, row.quality) == (reading.wh, reading.status.name):
+                other_register = line
+        if other_register:
+            found = self.records.readings[other_register - 1].direction
+            self._find_in_readings(other_register, "direction", DIRECTION_OF[side], found)
+        else:
+            expected = f"{reading.wh} Wh ({reading.status.name}) of meter 0x{meter.hex()} in slot {slot_start}"
+            self._find_in_readings(0, "", f"{expected}, {DIRECTION_OF[side]}", "no reading")
 
     def _find_in_readings(self, line: int, name: str, expected: object, found: object) -> None:
         self.report.find(Check.READINGS, self.readings_file, line, name, expected, found)
@@ -348,6 +340,16 @@ def _pseudonym(row: RecordedReading) -> Hash32 | None:
 
 def _root(leaves: Leaves) -> Hash32:
     return Tree([preimages.allocation_leaf(leaf) for leaf in leaves]).root
+
+
+def _stated(leaves: Iterable[AllocationLeaf]) -> dict[Group, SlotReading]:
+    """The readings that leaves state, of groups whose leaves all state the same."""
+    found: dict[Group, set[SlotReading]] = {}
+    for leaf in leaves:
+        if leaf.side in list(Side) and leaf.status in list(Status):
+            group = leaf.meter, leaf.slot_start, Side(leaf.side)
+            found.setdefault(group, set()).add(SlotReading(leaf.meter_wh, Status(leaf.status)))
+    return {group: next(iter(readings)) for group, readings in found.items() if len(readings) == 1}
 
 
 def _is_over(posted: Posted, leaves: Leaves) -> bool:

@@ -14,7 +14,7 @@ from cli import VERSION, exits
 from settlement.errors import SettlementError
 
 # Each lives in a module and a command object of its name: `cli.demo.demo`.
-SUBCOMMANDS = ("demo", "verify")
+SUBCOMMANDS = ("check", "demo", "verify")
 
 
 class LazyGroup(click.Group):

@@ -236,12 +236,11 @@ def seal(cycle: uint64):
 
 
 @external
-@reentrant
 def post(allocation: Types.Allocation, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]):
     """
     @notice Takes a utility's signed hash over all its meters' allocations of a cycle. Until the run's deadline a
             higher attempt replaces a lower one.
-    @dev Only static calls leave this function, so nobody can come back into it.
+    @dev May ask a member's contract for its signature, by a static call with bounded gas.
     @param allocation What the utility signed; attempts count from 1.
     @param signature By the utility's hot key; v = 0 where that is a contract.
     @param wallet_signatures The contract's signature (ERC-1271), else empty.

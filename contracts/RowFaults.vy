@@ -62,6 +62,7 @@ def __init__(registry: address, oracle: address, trade_result: address, settleme
 
 
 @external
+@reentrant
 def strike_wrong_leaf(
     row: Types.Row,
     leaf: Types.FlowLeaf,
@@ -107,6 +108,7 @@ def strike_wrong_leaf(
 
 
 @external
+@reentrant
 def strike_newer_leaf(claim: Types.Claim, trade: Types.Trade, side: uint8, shown: Types.ShownLeaf):
     """
     @notice Strikes a claim by a leaf that counts and is newer than the claim's for this side, or by any where the claim
@@ -127,6 +129,7 @@ def strike_newer_leaf(claim: Types.Claim, trade: Types.Trade, side: uint8, shown
 
 
 @external
+@reentrant
 def strike_twice(claim: Types.Claim, trade: Types.Trade, side: uint8):
     """
     @notice Strikes a claim whose leaf is marked as standing twice in its tree.

@@ -32,6 +32,8 @@ ATTESTED: constant(uint8) = 3
 # What the state of a pair's word says besides version and run (its bits 192-255, shifted down).
 BY_AGREED_ROW: constant(uint256) = 1 << 48
 BY_ATTESTED_ROW: constant(uint256) = 1 << 49
+# What is applied is what the claims of that run add up to.
+BY_CLAIMS: constant(uint256) = 1 << 50
 
 # Times of a cycle that windows last.
 ROW_WINDOW: constant(uint256) = 1
@@ -81,7 +83,8 @@ _progress: HashMap[bytes32, uint256]
 _last_trade: HashMap[bytes32, bytes32]
 # Trade digest -> run -> hash of the pending claim, or CLAIM_APPLIED.
 _claims: HashMap[bytes32, HashMap[uint32, bytes32]]
-# Pair -> sum of the flows claimed in a run (bits 0-95), that run + 1 (from 96).
+# Pair -> sum of the flows claimed in a run (bits 0-95), that run + 1 (from 96). Kept only while it lies below what is
+# applied: else the pair's word says it (BY_CLAIMS).
 _claimed: HashMap[bytes32, uint256]
 
 
@@ -253,6 +256,7 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
 
 
 @external
+@reentrant
 def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 32]):
     """
     @notice Makes a row pending that a quorum of attestors signed. It is to be published, and may be struck.
@@ -312,6 +316,7 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
 
 
 @external
+@reentrant
 def publish(row: Types.Row, leaves: DynArray[Types.FlowLeaf, 128], path: DynArray[bytes32, 24]):
     """
     @notice Takes the next chunk of a pending row's leaves; with the last one the row's window begins. A row whose
@@ -360,6 +365,7 @@ def publish(row: Types.Row, leaves: DynArray[Types.FlowLeaf, 128], path: DynArra
 
 
 @external
+@reentrant
 def publish_empty(row: Types.Row):
     """
     @notice Begins the window of a pending row without leaves.
@@ -376,6 +382,7 @@ def publish_empty(row: Types.Row):
 
 
 @external
+@reentrant
 def apply_attested(row: Types.Row):
     """
     @notice Applies a published row once its window is over. It releases nothing.
@@ -397,6 +404,7 @@ def apply_attested(row: Types.Row):
 
 
 @external
+@reentrant
 def claim(
     place: Types.Place,
     trade: Types.Trade,
@@ -430,6 +438,7 @@ def claim(
 
 
 @external
+@reentrant
 def apply_claim(claim: Types.Claim):
     """
     @notice Applies a claim after its window, while its run is the newest sealed one: what the claimed flows of a pair
@@ -452,19 +461,27 @@ def apply_claim(claim: Types.Claim):
         if self._settled_runs(state) == run and state & (BY_AGREED_ROW | BY_ATTESTED_ROW) != 0:
             continue
         # The sum is of one run's figures: with a newer run it begins anew.
+        applied: uint256 = (word >> 96) & MAX_AMOUNT
         key: bytes32 = self._pair(claim.cycle, flow.payer, flow.payee)
-        claimed: uint256 = self._claimed[key]
         sum: uint256 = flow.amount
-        if claimed >> 96 == run:
-            sum += claimed & MAX_AMOUNT
+        if self._settled_runs(state) == run and state & BY_CLAIMS != 0:
+            sum += applied
+        else:
+            claimed: uint256 = self._claimed[key]
+            if claimed >> 96 == run:
+                sum += claimed & MAX_AMOUNT
         assert sum <= MAX_AMOUNT, "Settlement: sum beyond 2^96"
-        self._claimed[key] = sum | (run << 96)
-        amount: uint256 = max(sum, (word >> 96) & MAX_AMOUNT)
+        state = self._version(state) | (run << 32)
+        if sum >= applied:
+            applied = sum
+            state |= BY_CLAIMS
+        else:
+            self._claimed[key] = sum | (run << 96)
         paid: uint256 = 0
         owed: uint256 = 0
         owed_back: uint256 = 0
         paid, owed, owed_back = extcall ESCROW.settle(
-            claim.cycle, flow.payer, flow.payee, amount, self._version(state) | (run << 32), KEEP_ALL
+            claim.cycle, flow.payer, flow.payee, applied, state, KEEP_ALL
         )
         if owed != 0:
             extcall OBLIGATIONS.record(flow.payer, flow.payee, owed, 0)
@@ -484,6 +501,7 @@ def apply_claim(claim: Types.Claim):
 
 
 @external
+@reentrant
 def strike_row(row: Types.Row, reason: String[32]):
     """
     @notice Ends a pending row, until its window is over. The pair is free for a right one.
@@ -502,6 +520,7 @@ def strike_row(row: Types.Row, reason: String[32]):
 
 
 @external
+@reentrant
 def strike_claim(claim: Types.Claim):
     """
     @notice Ends a pending claim, until its window is over. It may be made again.

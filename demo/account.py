@@ -2,7 +2,7 @@
 
 It shows money in INR rounded to paise and energy in kWh; the exact figures stand in the summary it is made from:
 
-    {"market": {name: value},
+    {"market": {name: value}, "chain": {name: value},
      "days": [{"day", "date", "shows", "ends", "trades", "contracted_wh", "allocated_wh", "settled_wh", "waiting_wh",
                "rows": [{"payer", "payee", "way", "run", "version", "leaves", "amount", "paid", "owed", "owed_back"}],
                "facts": [text]}],
@@ -33,7 +33,6 @@ _BASE_UNITS_A_PAISA = 10_000
 _INDENT = 2
 _LABEL_WIDTH = 8
 _MOST_ROOTS = 8
-_SHORT_VALUE = 24
 _COLOURS = {"paid": "green", "owed": "yellow", "owed_back": "yellow"}
 
 Summary = Mapping[str, Any]
@@ -147,7 +146,7 @@ class _Page:
             f"INR {money_text(_sum(rows, 'paid'))} paid at once",
             f"INR {money_text(_sum(rows, 'owed'))} owed with a due date",
         )
-        details = [f"{_words(key)} {_short(value)}" for key, value in _scalars(summary["market"]) if key != "name"]
+        details = [f"{value} {_words(key)}" for key, value in _scalars(summary["market"]) if key != "name"]
         yield Text(self._dot.join((*details, f"{summary['transactions']:,} transactions")), "dim")
 
     def _day(self, day: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -187,10 +186,10 @@ class _Page:
         yield Padding(table, (0, 0, 0, _INDENT))
 
     def _gas(self, lines: Iterable[Mapping[str, Any]]) -> Iterator[RenderableType]:
-        yield self._title("Gas", "of a call, row or leaf, beside its target")
+        yield self._title("Gas", "of a call, row or leaf; the median beside its target")
         table = _table(("", 34), ("count", 5), ("median", 9), ("max", 9), ("target", 9), ("", 5))
         for line in lines:
-            above = line["target"] is not None and line["max"] > line["target"]
+            above = line["target"] is not None and line["median"] > line["target"]
             target = "-" if line["target"] is None else f"{line['target']:,}"
             figures = (f"{line[column]:,}" for column in ("count", "median", "max"))
             table.add_row(line["operation"], *figures, target, Text("above" if above else "", "red"))
@@ -272,8 +271,3 @@ def _scalars(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name} {inner}", one) for inner, one in _scalars(value))
         elif value is not None and not isinstance(value, list | tuple):
             yield name, value
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= _SHORT_VALUE else f"{text[:10]}..{text[-4:]}"

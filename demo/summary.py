@@ -38,14 +38,11 @@ def summarise(week: Week, durations: Mapping[str, int], checks: Mapping[str, boo
     return {
         "market": {
             "name": world.record.market,
-            "market_id": _hex(world.record.market_id),
-            "chain_id": world.record.chain_id,
             "homes": len(week.market.homes),
             "platforms": len(week.market.members.platforms),
             "utilities": len(week.market.members.utilities),
-            "currency": "INR",
-            "slot_seconds": calendar.CONFIG.slot_length,
         },
+        "chain": {"market_id": _hex(world.record.market_id), "chain_id": world.record.chain_id, "currency": "INR"},
         "days": [_day(week, day) for day in week.days.values()],
         "members": _members(week),
         "gas": _gas(world),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from demo import calendar, stories
+from demo.account import money_text
 from demo.day import Day, Market, Run
 from demo.debts import Debts
 from demo.market import PlannedTrade
@@ -22,7 +23,7 @@ from settlement.flows import Pair as MemberPair
 from settlement.hashing import Hash32
 from settlement.rows import RowContent
 from settlement.trade import Row
-from settlement.units import kwh_text, money_text
+from settlement.units import kwh_text
 from store.records import MarkKind, MemberSignature, PlacedTrade, RecordedMark, SettledRow, Way
 
 MINUTE = 60

@@ -193,9 +193,7 @@ OTHER = keccak256(b"other")
         ({"salt": preimages.allocation_salt(SALT, CYCLE + 1, 0)}, None, Fault.OTHER_SALT),
     ],
 )
-def test_fault_by_trade(
-    probe: Any, side: int, changes: dict[str, Any], posted_by: bytes | None, fault: Fault
-) -> None:
+def test_fault_by_trade(probe: Any, side: int, changes: dict[str, Any], posted_by: bytes | None, fault: Fault) -> None:
     shown = leaf(
         side=side,
         meter=SELLER_METER if side else BUYER_METER,

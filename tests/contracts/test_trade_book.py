@@ -156,7 +156,7 @@ def test_gate(market: Market) -> None:
 
 
 def test_paused_time_shortens_the_gate(market: Market) -> None:
-    """Two of the four hours before were paused, so two hours of gate are left."""
+    """Three of the four hours before were paused, so one hour of gate is left."""
     batch = batch_of(market, [trade_of(market)], earliest_slot=SLOT)
     at_time(SLOT - 5 * HOUR)
     pause(market)
@@ -164,10 +164,10 @@ def test_paused_time_shortens_the_gate(market: Market) -> None:
         commit(market, batch)
     at_time(SLOT - 2 * HOUR)
     resume(market)
+    at_time(SLOT - HOUR)
     with boa.env.anchor():
-        # Of the last four hours two are over and two were paused; one second on, one more second is not.
         assert commit(market, batch) == 1
-    at_time(SLOT - 2 * HOUR + 1)
+    at_time(SLOT - HOUR + 1)
     with boa.reverts("TradeBook: gate closed"):
         commit(market, batch)
 

@@ -30,7 +30,8 @@ def _row(way: str, run: int, amount: int, paid: int) -> dict[str, Any]:
 
 
 SUMMARY: dict[str, Any] = {
-    "market": {"name": "Clearwatt demo", "market_id": "0x" + "ab" * 32, "chain_id": 31337, "config": {"gate": 14400}},
+    "market": {"name": "Clearwatt demo", "homes": 17, "platforms": 3},
+    "chain": {"market_id": "0x" + "ab" * 32, "chain_id": 31337},
     "days": [
         {
             "day": 1,
@@ -114,7 +115,7 @@ def test_the_headline_sums_the_days() -> None:
     assert lines[0] == "Clearwatt demo  Sun 2 Aug 2026 to Mon 3 Aug 2026"
     assert lines[1] == "1,197 trades, 1,062.853 kWh contracted, 19.29 kWh settled"
     assert lines[2] == "INR 1,034.57 paid at once, INR 250.00 owed with a due date"
-    assert lines[3] == "market id 0xabababab..abab, chain id 31337, config gate 14400, 1,612 transactions"
+    assert lines[3] == "17 homes, 3 platforms, 1,612 transactions"
 
 
 def test_a_day_says_what_happened_and_how_it_ended() -> None:

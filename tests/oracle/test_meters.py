@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from oracle.meters import Direction, MeterReading, Quality, ReadingError, read_readings
+from oracle.lines import LineError
+from oracle.meters import Direction, MeterReading, Quality, read_readings
 from settlement.config import DAY, HOUR, Config
 from settlement.units import Calendar
 
@@ -33,12 +34,12 @@ def _read_bytes(tmp_path: Path, content: bytes) -> tuple[MeterReading, ...]:
 
 def _refused(tmp_path: Path, line: str, field: str, message: str) -> None:
     """The line is refused at its place, after a good one."""
-    with pytest.raises(ReadingError) as raised:
+    with pytest.raises(LineError) as raised:
         _read(tmp_path, f"IN-0007,{TIMES},import,0,READ", line)
     _is(raised.value, tmp_path, 3, field, message)
 
 
-def _is(error: ReadingError, tmp_path: Path, line: int, field: str, message: str) -> None:
+def _is(error: LineError, tmp_path: Path, line: int, field: str, message: str) -> None:
     assert (error.file, error.line, error.field) == (tmp_path / "readings.csv", line, field)
     assert message in error.message
     assert str(error) == f"{error.file}:{line}: {field}: {error.message}"
@@ -180,20 +181,20 @@ def test_refuses_a_broken_quote(tmp_path: Path) -> None:
 
 
 def test_refuses_a_file_cut_off_inside_a_quote(tmp_path: Path) -> None:
-    with pytest.raises(ReadingError, match="unexpected end of data") as raised:
+    with pytest.raises(LineError, match="unexpected end of data") as raised:
         _read_bytes(tmp_path, f'{HEADER}\n{GOOD[:-2]},"RE'.encode())
     assert raised.value.field == "line"
 
 
 def test_refuses_bytes_that_are_no_utf_8(tmp_path: Path) -> None:
-    with pytest.raises(ReadingError) as raised:
+    with pytest.raises(LineError) as raised:
         _read_bytes(tmp_path, f"{HEADER}\n{GOOD}\n".encode() + GOOD.encode().replace(b"IN-0007", b"IN-\xff007"))
     _is(raised.value, tmp_path, 3, "meter_id", "printable ASCII")
     raised.value.message.encode()  # it can be printed
 
 
 def test_a_long_value_is_cut_in_the_message(tmp_path: Path) -> None:
-    with pytest.raises(ReadingError) as raised:
+    with pytest.raises(LineError) as raised:
         _read(tmp_path, GOOD.replace("1.2345", "x" * 100_000))
     assert len(raised.value.message) < 120
 
@@ -203,13 +204,13 @@ def test_refuses_a_nul_byte(tmp_path: Path) -> None:
 
 
 def test_refuses_another_header(tmp_path: Path) -> None:
-    with pytest.raises(ReadingError) as raised:
+    with pytest.raises(LineError) as raised:
         _read(tmp_path, GOOD, header=HEADER.replace("kwh", "wh"))
     _is(raised.value, tmp_path, 1, "line", f"the header must be {HEADER}")
 
 
 def test_refuses_an_empty_file(tmp_path: Path) -> None:
-    with pytest.raises(ReadingError) as raised:
+    with pytest.raises(LineError) as raised:
         _read_bytes(tmp_path, b"")
     _is(raised.value, tmp_path, 1, "line", "the header must be")
 
