@@ -109,7 +109,7 @@ def readings(file: Path, record: Path, zone: tzinfo, meters: Path, as_json: bool
         )
         return
     counts = ", ".join(f"{qualities[quality]} {quality}" for quality in sorted(qualities)) or "none"
-    click.echo(f"{file}: {len(found)} readings of {len(known)} meters ({counts})")
+    click.echo(f"{file}: {_counted(len(found), 'reading')} of {_counted(len(known), 'meter')} ({counts})")
     for gap in lacking:
         click.echo(f"  {_gap_text(gap)}")
 
@@ -145,7 +145,7 @@ def trades(file: Path, record: Path, zone: tzinfo, at: str | None, as_json: bool
             templates={title: templates[title] for title in sorted(templates)},
         )
         return
-    click.echo(f"{file}: {len(found)} trades, {kwh_text(energy)} kWh, in {len(cycles)} cycles")
+    click.echo(f"{file}: {_counted(len(found), 'trade')} in {_counted(len(cycles), 'cycle')}, {kwh_text(energy)} kWh")
     for title in sorted(templates):
         click.echo(f"  {templates[title]} by {title}")
 
@@ -191,8 +191,12 @@ def _market(file: Path, zone: tzinfo) -> Market:
 
 
 def _gap_text(gap: Gap) -> str:
-    slots = "1 slot" if gap.slots == 1 else f"{gap.slots} slots"
+    slots = _counted(gap.slots, "slot")
     return f"missing: {gap.meter_id} {gap.direction}, {slots} from {time_text(gap.slot_start)}"
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 @contextmanager

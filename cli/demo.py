@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,8 +25,9 @@ from demo.run import NotOurs, VerifyFailed, finished_demo
     help="Where folders and summary go; made anew by each run.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the local chain; a free one by default.")
+@click.option("--keep", is_flag=True, help="Keep the chain running afterwards, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON instead of the account.")
-def demo(data: Path, port: int | None, as_json: bool) -> None:
+def demo(data: Path, port: int | None, as_json: bool, keep: bool) -> None:
     """Settle a week of 17 real homes, from signed trade to money, on a local chain, and have it verified.
 
     Writes cycle folders, deployment record and summary.json. Exit code 1 if a check is false.
@@ -31,19 +35,27 @@ def demo(data: Path, port: int | None, as_json: bool) -> None:
     console = open_console(sys.stderr)
 
     try:
-        with Progress(console) as progress, finished_demo(data, progress, port) as finished:
+        progress = Progress(console)
+        with finished_demo(data, progress, port) as finished:
             summary = finished.summary
+            _tell(summary, data, as_json)
+            if keep:
+                console.print(f"the chain answers at {finished.url}; Ctrl-C ends it")
+                with suppress(KeyboardInterrupt):
+                    signal.pause()
     except HomesMissing as error:
         raise SomethingMissing(str(error)) from error
     except NotOurs as error:
         raise BadInput(str(error)) from error
     except VerifyFailed as error:
         raise CheckFalse(f"the run could not be verified: {error}") from error
-    if as_json:
-        click.echo(summary_text(summary), nl=False)
-    else:
-        print_account(
-            summary, open_console(sys.stdout), {"summary": str(data / "summary.json"), "cycles": str(data / "cycles")}
-        )
     if not all(summary["checks"].values()):
         raise CheckFalse("a check is false")
+
+
+def _tell(summary: dict[str, Any], data: Path, as_json: bool) -> None:
+    if as_json:
+        click.echo(summary_text(summary), nl=False)
+        return
+    files = {"summary": str(data / "summary.json"), "cycles": str(data / "cycles")}
+    print_account(summary, open_console(sys.stdout), files)

@@ -39,10 +39,10 @@ COMPLETE: constant(uint256) = 5
 MAX_RUNS: constant(uint256) = 4
 EMPTY_TREE: constant(bytes32) = keccak256(b"")
 
-# A cycle's state word: bits 0-31 config version; 32-63 its gate and 64-95 its commit-ahead, so that a commitment finds
-# them here; 96-127 the next run's deadline after the cycle's end, so that a posting does; 128-175 the block in which the
-# next run's window was opened (0: not yet); 176-223 when the newest sealed run was sealed; 224-231 sealed runs; 232 all
-# runs are sealed. Times are seconds; every field fits by the registry's bounds.
+# A cycle's state word: bits 0-31 config version; 32-63 its gate, 64-95 its commit-ahead (commitments find them here);
+# 96-127 the next run's deadline after the cycle's end (postings do); 128-175 the block in which the next run's window
+# was opened (0: not yet); 176-223 when the newest sealed run was sealed; 224-231 sealed runs; 232 all runs are sealed.
+# Times are seconds; every field fits by the registry's bounds.
 GATE_SHIFT: constant(uint256) = 32
 AHEAD_SHIFT: constant(uint256) = 64
 DEADLINE_SHIFT: constant(uint256) = 96

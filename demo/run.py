@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from demo import archive, calendar
 from demo.account import Progress, summary_text
 from demo.day import Market
 from demo.desk import Desk
-from demo.homes import load_homes
+from demo.homes import Home, load_homes
 from demo.market import plan_trades
 from demo.members import make_members
 from demo.summary import summarise
@@ -67,34 +67,39 @@ def finished_demo(data: Path, progress: Progress, port: int | None = None) -> It
 
     Raises NotOurs, HomesMissing, NodeMissing, PortTaken, StoryDoesNotFit, VerifyFailed.
     """
-    timer = Timer()
     homes = load_homes()
     _clear(data)
-    members = make_members(data)
-    progress.phase("starting a local chain")
     with Anvil(calendar.GENESIS_TIME, port) as node:
-        world = World(node, members)
-        progress.phase("compiling and deploying the contracts")
-        with timer.phase("deploy"):
-            world.deploy()
-        market = Market(world, members, homes, {member.id: Desk(member) for member in members.everyone})
-        week = Week(market, plan_trades(homes))
-        week.put()
-        progress.phase("settling a week")
-        with timer.phase("week"):
-            _run_schedule(week, world, progress)
-        progress.phase("writing the folders")
-        with timer.phase("folders"):
-            world.save(data)
-            for day in week.days.values():
-                archive.write_day(data, world, day)
-            archive.write_debts(data, week.debts)
-        progress.phase("verifying, in a process of its own")
-        with timer.phase("verify"):
-            verdict = _verify(data, node.url)
-        summary = summarise(week, timer.durations, verdict["checks"])
-        (data / "summary.json").write_text(summary_text(summary), "utf-8")
+        with progress:
+            summary = _run(data, homes, node, progress)
         yield Finished(summary, node.url)
+
+
+def _run(data: Path, homes: Sequence[Home], node: Anvil, progress: Progress) -> dict[str, Any]:
+    timer = Timer()
+    members = make_members(data)
+    world = World(node, members)
+    progress.phase("compiling and deploying the contracts")
+    with timer.phase("deploy"):
+        world.deploy()
+    market = Market(world, members, homes, {member.id: Desk(member) for member in members.everyone})
+    week = Week(market, plan_trades(homes))
+    week.put()
+    progress.phase("settling a week")
+    with timer.phase("week"):
+        _run_schedule(week, world, progress)
+    progress.phase("writing the folders")
+    with timer.phase("folders"):
+        world.save(data)
+        for day in week.days.values():
+            archive.write_day(data, world, day)
+        archive.write_debts(data, week.debts)
+    progress.phase("verifying, in a process of its own")
+    with timer.phase("verify"):
+        verdict = _verify(data, node.url)
+    summary = summarise(week, timer.durations, verdict["checks"])
+    (data / "summary.json").write_text(summary_text(summary), "utf-8")
+    return summary
 
 
 def _run_schedule(week: Week, world: World, progress: Progress) -> None:

@@ -144,9 +144,10 @@ class Week:
                     return honest
                 changed = True
                 leaf = honest.leaves[found.position]
+                read, traded = kwh_text(leaf.meter_wh), kwh_text(leaf.contracted_total_wh)
                 day.facts.append(
                     f"{self._name(honest.utility)} gave one trade {found.extra_wh} Wh more than the rule:"
-                    f" its meter read {kwh_text(leaf.meter_wh)} kWh for {kwh_text(leaf.contracted_total_wh)} kWh sold"
+                    f" its meter read {read} kWh for trades of {traded} kWh"
                 )
                 return stories.generous(honest, found)
 

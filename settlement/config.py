@@ -23,11 +23,15 @@ def code(text: str) -> Hash32:
     return raw.ljust(32, b"\0")
 
 
+INR = code("INR")
+INDIAN_RAILS = tuple(code(rail) for rail in ("UPI", "NEFT", "RTGS", "IMPS"))
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """One version of a market's parameters; times are seconds. The chain keeps every version."""
 
-    currency: Hash32 = code("INR")
+    currency: Hash32 = INR
     money_decimals: int = 6
     payable_unit: int = 10_000
     slot_length: int = HOUR
@@ -56,7 +60,7 @@ class Config:
     fall_due_interval: int = 24 * HOUR
     set_off: int = 8
     notice_silence: int = 24 * HOUR
-    rails: tuple[Hash32, ...] = (code("UPI"), code("NEFT"), code("RTGS"), code("IMPS"))
+    rails: tuple[Hash32, ...] = INDIAN_RAILS
     arbiter_quorum: int = 2
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import coincurve
@@ -70,14 +70,15 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: "_" + m.group(1).lower(), name)
 
 
-@lru_cache(maxsize=None)
-def _encoder(kind: type) -> _Encoder:
-    text = TYPE_STRINGS[kind]
+def _read(kind: type, text: str) -> _Encoder:
     inside = text[text.index("(") + 1 : text.index(")")]
     members = tuple((_snake(name), type_) for type_, name in (part.split(" ") for part in inside.split(",")))
     if tuple(name for name, _ in members) != tuple(field.name for field in fields(kind)):
         raise TypeError(f"{kind.__name__}: fields differ from its type string")
     return _Encoder(keccak256(text.encode()), members)
+
+
+_ENCODERS = {kind: _read(kind, text) for kind, text in TYPE_STRINGS.items()}
 
 
 def _word(type_: str, value: Any) -> bytes:
@@ -98,12 +99,12 @@ def _word(type_: str, value: Any) -> bytes:
 
 def type_hash(kind: type) -> Hash32:
     """The EIP-712 type hash of a signed class."""
-    return _encoder(kind).type_hash
+    return _ENCODERS[kind].type_hash
 
 
 def struct_hash(value: object) -> Hash32:
     """`hashStruct` of EIP-712. Raises ValueError where a value does not fit its type."""
-    encoder = _encoder(type(value))
+    encoder = _ENCODERS[type(value)]
     return keccak256(encoder.type_hash, *(_word(type_, getattr(value, name)) for name, type_ in encoder.members))
 
 

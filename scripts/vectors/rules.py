@@ -13,7 +13,7 @@ from settlement.config import FIFO, PRO_RATA
 from settlement.cycle import CycleInputs, SlotReading, allocate_utility, compute_cycle
 from settlement.errors import FormulaError, ProgramError
 from settlement.faults import conflict_of, fault_of, same_group
-from settlement.figures import Figure, Origin, SeenLeaf, Terms
+from settlement.figures import Figure, Origin, SeenLeaf, SideMarks, Terms
 from settlement.formula import templates
 from settlement.formula.compiler import Binding, compile_formula
 from settlement.formula.program import Op, Operation, Quantities, check_program, encode, evaluate
@@ -73,6 +73,8 @@ REFUSED_PROGRAMS = (
     "004f01" + "00" * 14,
     "005001" + "00" * 15,
     "00101022",
+    "004e03e80000000000000000000000001021",  # the bound less a rate that may be 0
+    "004e03e80000000000000000000000000221",  # and less a quantity that may be 0
 )
 BOUNDS = (0, 1, 999, 1_000, 10_000, WH_BOUND - 1)
 
@@ -270,7 +272,7 @@ def figure_vectors() -> Any:
     """Figures of a side from leaves and marks over runs, and what two figures settle at."""
     random = seeded("figures")
     cases = []
-    for _ in range(30):
+    for _ in range(60):
         run = random.randrange(4)
         inputs = draw_cycle(random, 2, run)
         seen = _seen(inputs)
@@ -278,7 +280,10 @@ def figure_vectors() -> Any:
         side = random.choice(tuple(Side))
         own = [one for one in seen if (one.leaf.trade_digest, one.leaf.side) == (placed.digest, side)]
         own = [replace(one, leaf=_unusable(random, one.leaf)) if random.randrange(8) == 0 else one for one in own]
+        own += [random.choice(own)] if own and random.randrange(8) == 0 else []  # one trade and side twice in a tree
         marks = draw_marks(random, run, placed.contracted_wh) if random.randrange(2) else figures.UNMARKED
+        if random.randrange(2):
+            marks = SideMarks(contested=marks.contested)
         void = random.getrandbits(run + 1) if random.randrange(3) == 0 else 0
         terms = Terms.of(inputs.cycle, inputs.config)
         figure = figures.figure_of(placed, side, run, own, marks, void, terms)

@@ -27,5 +27,5 @@ class DemoRun:
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
     """The demo, run once. Tests that use it carry the mark `xdist_group("demo")`, so that one worker runs it."""
     data = tmp_path_factory.mktemp("demo")
-    with Progress(open_console(io.StringIO())) as progress, finished_demo(data, progress) as finished:
+    with finished_demo(data, Progress(open_console(io.StringIO()))) as finished:
         yield DemoRun(data, finished.url, finished.summary)

@@ -118,7 +118,7 @@ class Scene:
         now = boa.env.evm.patch.timestamp
         number = commit(self.market, batch)
         for index, trade in enumerate(trades):
-            self._add(trade, batch_place(self.market, number, batch, trades, index, now))
+            self.add(trade, batch_place(self.market, number, batch, trades, index, now))
 
     def register(self, trade: Trade, locks: Iterable[tuple[str, str, int]] = ()) -> None:
         """Registers a trade."""
@@ -127,9 +127,10 @@ class Scene:
             key=lambda lock: (lock.payer, lock.payee),
         )
         number = register(self.market, trade, listed)
-        self._add(trade, registered_place(self.market, number, trade))
+        self.add(trade, registered_place(self.market, number, trade))
 
-    def _add(self, trade: Trade, place: Place) -> None:
+    def add(self, trade: Trade, place: Place) -> None:
+        """Takes note of a committed trade."""
         self.trades.append(trade)
         self.places[self.digest(trade)] = place
         self.contracted[self.digest(trade)] = trade.contracted_wh
@@ -162,7 +163,9 @@ class Scene:
         return sorted(found, key=lambda one: (one.meter, one.slot_start, one.side, one.commitment, one.index))
 
     def post(
-        self, run: int = 0, changed: dict[tuple[bytes, int], dict[str, Any] | None] | None = None,
+        self,
+        run: int = 0,
+        changed: dict[tuple[bytes, int], dict[str, Any] | None] | None = None,
         utilities: Iterable[str] = UTILITIES,
     ) -> None:
         """Utilities post their trees of a run, in its intake."""
@@ -197,9 +200,7 @@ class Scene:
         utility = self.name(trade.seller_utility if side else trade.buyer_utility)
         tree, leaves = self.posted[utility, run]
         index = next(
-            index
-            for index, leaf in enumerate(leaves)
-            if leaf.trade_digest == self.digest(trade) and leaf.side == side
+            index for index, leaf in enumerate(leaves) if leaf.trade_digest == self.digest(trade) and leaf.side == side
         )
         return shown(tree, index, leaves[index], run)
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import astuple, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
 
 from settlement import preimages

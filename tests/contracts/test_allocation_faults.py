@@ -1,4 +1,4 @@
-"""AllocationFaults: wrong leaves void their groups, a trade's side that stands twice is marked; honest leaves are safe."""
+"""AllocationFaults: wrong leaves void their groups, a side that stands twice is marked, honest leaves are safe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import astuple, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
 
 from settlement import merkle, preimages
@@ -48,7 +48,7 @@ def deployed() -> Market:
     return market
 
 
-@pytest.fixture()
+@pytest.fixture
 def market(deployed: Market) -> Any:
     """Trades 0 to 2 are committed."""
     with boa.env.anchor():

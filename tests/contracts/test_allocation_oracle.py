@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
 
 from settlement import merkle, preimages, typed_data
@@ -47,7 +47,7 @@ def deployed() -> Market:
     return market
 
 
-@pytest.fixture()
+@pytest.fixture
 def market(deployed: Market) -> Any:
     """One trade is committed in the cycle; it is the morning before."""
     with boa.env.anchor():
@@ -383,7 +383,7 @@ def test_the_cycle_keeps_its_config(market: Market) -> None:
 
 def test_inputs_chain_everything_that_happened(market: Market) -> None:
     first = market.oracle.accumulator(CYCLE)
-    trade, _ = commit_one(market, trade_of(market, 1))
+    commit_one(market, trade_of(market, 1))
     acc = preimages.accumulate(first, Act.COMMITMENT, 2, MORNING, market.book.commitment(2))
     assert market.oracle.accumulator(CYCLE) == acc
     at_time(END + HOUR)

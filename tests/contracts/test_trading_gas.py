@@ -7,9 +7,9 @@ from dataclasses import astuple
 from functools import cache
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
-from boa.environment import Env  # type: ignore[import-untyped]
+from boa.environment import Env
 
 from settlement import merkle, preimages
 from settlement.hashing import keccak256
@@ -32,7 +32,6 @@ from tests.contracts.trading import (
     trade_of,
 )
 
-
 # Each test has an environment of its own, whose transactions are final.
 pytestmark = pytest.mark.ignore_isolation
 
@@ -43,7 +42,7 @@ def london(name: str) -> Any:
     return boa.load_partial(str(CONTRACTS / f"{name}.vy"), compiler_args={"evm_version": "london"})
 
 
-@pytest.fixture()
+@pytest.fixture
 def market(monkeypatch: pytest.MonkeyPatch) -> Iterator[Market]:
     monkeypatch.setattr(markets, "source", london)
     with boa.swap_env(Env()):
@@ -78,7 +77,7 @@ def test_commit_with_four_new_locks(market: Market) -> None:
     commit(market, batch_of(market, [trade_of(market)]))
     a, b = sorted((member_id(market, "platform_a"), member_id(market, "platform_b")))
     payees = sorted(member_id(market, f"utility_{letter}") for letter in "abc")
-    locks = tuple(Lock(a, payee, 1_000_000) for payee in payees) + (Lock(b, payees[0], 2_000_000),)
+    locks = (*(Lock(a, payee, 1_000_000) for payee in payees), Lock(b, payees[0], 2_000_000))
     next_transaction()
     commit(market, batch_of(market, [], sequence=2, count=10_000, root=keccak256(b"root"), locks=locks))
     assert report("commit a batch with four new locks", gas_of(market.book)) <= 225_000

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 
 from settlement import merkle, preimages, typed_data
 from settlement.config import Config

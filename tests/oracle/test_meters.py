@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from oracle.lines import LineError
-from oracle.meters import Direction, MeterReading, Quality, read_readings
+from oracle.meters import Direction, MeterReading, Quality, read_meters, read_readings
 from settlement.config import DAY, HOUR, Config
 from settlement.units import Calendar
 
@@ -218,3 +218,16 @@ def test_refuses_an_empty_file(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_readings(tmp_path / "none.csv", CALENDAR, KNOWN, ZONE)
+
+
+def test_a_list_of_meters(tmp_path: Path) -> None:
+    path = tmp_path / "meters.csv"
+    path.write_text("meter_id\nder://meter/IN-0007\nGRID.example/IN-0008\nIN-0007\n")
+    assert read_meters(path) == ("IN-0007", "grid.example/IN-0008")
+
+
+def test_a_list_of_meters_with_a_line_that_names_none(tmp_path: Path) -> None:
+    path = tmp_path / "meters.csv"
+    path.write_text("meter_id\nIN-0007\nder://\n")
+    with pytest.raises(LineError, match="3: meter_id: names no meter"):
+        read_meters(path)

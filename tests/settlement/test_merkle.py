@@ -103,11 +103,12 @@ def test_chunks_are_nodes_of_the_tree_over_chunks(count: int, height: int) -> No
     size = 1 << height
     roots = [merkle.root(hashes[start : start + size]) for start in range(0, count, size)]
     assert merkle.chunk_count(count, height) == len(roots)
-    assert merkle.root(roots) == tree.root
+    over_chunks = merkle.Tree(roots)
+    assert over_chunks.root == tree.root
     for chunk, expected in enumerate(roots):
         chunk_root, path = tree.chunk(height, chunk)
         assert chunk_root == expected
-        assert path == merkle.path(roots, chunk)
+        assert path == over_chunks.path(chunk)
         assert merkle.verify_chunk(tree.root, count, height, chunk, chunk_root, path)
         assert not merkle.verify_chunk(tree.root, count, height, chunk + 1, chunk_root, path)
     with pytest.raises(SettlementError, match="outside"):

@@ -77,6 +77,14 @@ def test_intervals_follow_signs() -> None:
         check_program(low + bytes.fromhex("410222"), 0)
 
 
+def test_intervals_begin_at_zero() -> None:
+    """The bound itself less an input is refused, because every input may be 0."""
+    bound = Operation(Op.CONSTANT, (1 << 96) * 1000)
+    for step in (Operation(Op.RATE), Operation(Op.SETTLED)):
+        with pytest.raises(ProgramError, match="amount too large"):
+            check_program(encode(0, [bound, step, Operation(Op.SUB)]), 1)
+
+
 def test_the_result_is_clamped_then_floored_once() -> None:
     assert evaluate(SETTLED_TIMES_PRICE, QUANTITIES, [6_000_000]) == 48_000_000
     assert evaluate(SETTLED_TIMES_PRICE, Quantities(1, 1, 1, 1), [999]) == 0
