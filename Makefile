@@ -36,8 +36,9 @@ types: setup ## mypy, strict
 imports: setup ## which room may import which
 	@$(BIN)/lint-imports
 
-gates: setup ## rules for contract sources, their warnings and sizes
+gates: setup ## rules for contract sources, their warnings and sizes; a test for every revert reason
 	@$(BIN)/python scripts/contract_gates.py
+	@$(BIN)/python scripts/revert_reasons.py
 
 vectors: setup ## rewrites the conformance vectors from the reference; the tests compare them
 	@$(BIN)/python -m scripts.make_vectors

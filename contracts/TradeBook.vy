@@ -88,7 +88,7 @@ def is_place_registered(trade_digest: bytes32) -> bool:
     """
     @notice Whether a trade was registered (in the lane in which every signature is verified here).
     @param trade_digest The trade's EIP-712 digest.
-    @return Whether it was.
+    @return Whether it was registered.
     """
     return self.trade_words[trade_digest] & REGISTERED != 0
 

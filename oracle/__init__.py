@@ -1,1 +1,1 @@
-"""A utility's daemon: meter formats in; allocate, sign, post, watch, challenge."""
+"""Input as it comes from outside: strict readers of readings and trades, and what is missing from them."""

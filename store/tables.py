@@ -21,10 +21,8 @@ from store.errors import FolderError
 
 R = TypeVar("R")
 
-SMALL = frozenset(
-    {"v", "side", "status", "flow", "kind", "run", "attempt", "version", "reason"}
-    | {"buyer_origin", "buyer_run", "seller_origin", "seller_run"}
-)
+BYTES = frozenset({"v", "side", "status", "flow", "kind", "reason", "buyer_origin", "seller_origin"})
+SMALL = frozenset({"run", "attempt", "version", "buyer_run", "seller_run"})
 MONEY = frozenset({"amount", "keep", "closed", "acknowledged"})
 RATES = "rates"
 RATE_STORAGE_BOUND = 10**38
@@ -143,6 +141,8 @@ def _kind(name: str, hint: Any) -> Kind:
         return _AMOUNT
     if name == RATES:
         return _RATE
+    if name in BYTES:
+        return _BYTE
     return _SMALL if name in SMALL else _LARGE
 
 
@@ -192,6 +192,7 @@ def _word(value: Any) -> bytes:
 
 _HASH = Kind(pa.binary(32), _word, _word)
 _TEXT = Kind(pa.string(), _present, _present)
+_BYTE = Kind(pa.int32(), _integer(1 << 8), _integer(1 << 8))
 _SMALL = Kind(pa.int32(), _integer(1 << 31), _integer(1 << 31))
 _LARGE = Kind(pa.int64(), _integer(1 << 63), _integer(1 << 63))
 _AMOUNT = _decimal(AMOUNT_BOUND)

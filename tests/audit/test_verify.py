@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audit.findings import Check, Verdict
-from audit.verify import audit
+from audit.findings import Check
 from store import tables
 from store.folders import read_table, run_folder, write_manifest, write_table
 from store.tables import Column, Table
-from tests.audit.scene import CYCLE, Scene, load
-
-
-@pytest.fixture(scope="module")
-def scene() -> Scene:
-    return Scene()
-
-
-@pytest.fixture(scope="module")
-def written(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = tmp_path_factory.mktemp("scene")
-    scene.write(data)
-    return data
-
-
-@pytest.fixture
-def data(written: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
-    return Path(shutil.copytree(written, tmp_path / "data"))
-
-
-def verdict_of(scene: Scene, data: Path) -> Verdict:
-    return audit(data, scene.record(), scene.chain, load)
+from tests.audit.fake_chain import CYCLE
+from tests.audit.scene import Scene
+from tests.audit.scene_folder import verdict_of
 
 
 def test_what_happened_is_valid(scene: Scene, data: Path) -> None:
@@ -77,7 +55,7 @@ def test_a_changed_file_is_found_by_its_hash(scene: Scene, data: Path, table: Ta
     } == ({(file.relative_to(data).as_posix(), "sha256")})
 
 
-TABLES_OF_RUN = {
+TABLES_OF_RUN: dict[int, list[Table[Any]]] = {
     0: [table for table in tables.CYCLE_TABLES if table is not tables.CLAIMS],
     1: [tables.CLAIMS, tables.READINGS, tables.ALLOCATION_LEAVES, tables.FLOW_LEAVES, tables.ROWS],
 }
@@ -135,6 +113,4 @@ def other(value: Any) -> Any:
         return {"import": "export", "export": "import", "READ": "ESTIMATED"}.get(value, f"1{value}")
     if isinstance(value, tuple):
         return (other(value[0]), *value[1:]) if value else (bytes(32),)
-    assert is_dataclass(value)
-    name = fields(value)[-1].name
-    return replace(value, **{name: other(getattr(value, name))})
+    return with_change(value, (fields(value)[-1].name,))

@@ -84,6 +84,10 @@ class Scene:
     contracted: dict[bytes, int] = field(default_factory=dict)
     posted: dict[tuple[str, int], tuple[Tree, list[AllocationLeaf]]] = field(default_factory=dict)
 
+    def copy(self) -> Scene:
+        """The same for one test alone; the chain itself is set back by the test's isolation."""
+        return Scene(self.market, list(self.trades), dict(self.places), dict(self.contracted), dict(self.posted))
+
     def id(self, name: str) -> bytes:
         """A member's id."""
         return self.market.members[name].id

@@ -155,6 +155,12 @@ def test_a_later_deadline_counts_from_the_cycles_end(market: Market) -> None:
     assert phase(market) == INTAKE
     at_time(deadline(1))
     assert phase(market) == WINDOW
+    market.oracle.open_window(CYCLE)
+    mine(CONFIG.window_blocks)
+    at_time(deadline(1) + CONFIG.window - 1)
+    assert phase(market) == WINDOW
+    at_time(deadline(1) + CONFIG.window)
+    assert phase(market) == SEALABLE
 
 
 def test_all_runs(market: Market) -> None:

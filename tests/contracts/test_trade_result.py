@@ -299,7 +299,7 @@ def test_keys_are_judged_as_of_the_commitment(market: Market) -> None:
 
 
 @dataclass
-class Side1:
+class OneSide:
     """One side of a trade, and what the oracle is told of it."""
 
     market: Market
@@ -353,11 +353,11 @@ class Side1:
 
 
 @pytest.fixture(params=[0, 1], ids=["buyer", "seller"])
-def one(market: Market, request: pytest.FixtureRequest) -> Side1:
-    return Side1(market, trade_of(market), request.param)
+def one(market: Market, request: pytest.FixtureRequest) -> OneSide:
+    return OneSide(market, trade_of(market), request.param)
 
 
-def test_figure_of_the_newest_leaf(one: Side1) -> None:
+def test_figure_of_the_newest_leaf(one: OneSide) -> None:
     first, _, third = one.post(one.leaf(), None, one.leaf(meter_wh=900, allocated_wh=900))
     assert one.figure(0, first) == (True, 2_000, 1, 0)
     # A run in which nothing was posted passes by itself.
@@ -372,7 +372,7 @@ def test_figure_of_the_newest_leaf(one: Side1) -> None:
         one.figure(0, first)
 
 
-def test_no_figure(one: Side1) -> None:
+def test_no_figure(one: OneSide) -> None:
     one.post(None, None)
     assert one.figure(0) == NONE
     missing, _ = one.post(one.leaf(status=2, meter_wh=0, allocated_wh=0), None)
@@ -388,7 +388,7 @@ def test_no_figure(one: Side1) -> None:
     [{"void": 0b10}, {"unanswered": 0b10}, {"twice": 0b10}, {"contested": 0b10}],
     ids=["void", "unanswered", "twice", "contested"],
 )
-def test_mark_lets_a_run_pass(one: Side1, mark: dict[str, int]) -> None:
+def test_mark_lets_a_run_pass(one: OneSide, mark: dict[str, int]) -> None:
     first, second = one.post(one.leaf(), one.leaf(meter_wh=900, allocated_wh=900))
     one.mark(**mark)
     assert one.figure(1, first) == (True, 2_000, 1, 0)
@@ -399,7 +399,7 @@ def test_mark_lets_a_run_pass(one: Side1, mark: dict[str, int]) -> None:
     assert one.figure(1) == NONE
 
 
-def test_contest_ends_with_the_next_run(one: Side1) -> None:
+def test_contest_ends_with_the_next_run(one: OneSide) -> None:
     first, _ = one.post(one.leaf(), None)
     one.mark(contested=0b01)
     assert one.figure(0) == NONE
@@ -426,7 +426,7 @@ def test_contest_ends_with_the_next_run(one: Side1) -> None:
         {"salt": b"\1" * 32},
     ],
 )
-def test_own_unusable_leaf_lets_a_run_pass(one: Side1, wrong: dict[str, Any]) -> None:
+def test_own_unusable_leaf_lets_a_run_pass(one: OneSide, wrong: dict[str, Any]) -> None:
     first, second = one.post(one.leaf(), one.leaf(**wrong))
     assert one.figure(1, second, first) == (True, 2_000, 1, 0)
     with boa.reverts("TradeResult: newer leaf unpassed"):
@@ -435,7 +435,7 @@ def test_own_unusable_leaf_lets_a_run_pass(one: Side1, wrong: dict[str, Any]) ->
         one.claimed(1, second)
 
 
-def test_recorded_figure(one: Side1) -> None:
+def test_recorded_figure(one: OneSide) -> None:
     first, second = one.post(one.leaf(), one.leaf())
     one.mark(void=3, recorded=777, recorded_run=1)
     assert one.figure(1) == (True, 777, 2, 1)
@@ -447,7 +447,7 @@ def test_recorded_figure(one: Side1) -> None:
     assert one.claimed(1, second) == (True, 0, 2, 0)
 
 
-def test_shown_leaf_must_be_the_trades_own_and_posted(one: Side1, market: Market) -> None:
+def test_shown_leaf_must_be_the_trades_own_and_posted(one: OneSide, market: Market) -> None:
     (first,) = one.post(one.leaf())
     assert first is not None
     for wrong in (
@@ -466,12 +466,12 @@ def test_shown_leaf_must_be_the_trades_own_and_posted(one: Side1, market: Market
     (other,) = one.post(one.leaf(trade_digest=market.domain.digest(trade_of(market, 1))))
     with boa.reverts("TradeResult: other trade's leaf"):
         one.figure(0, other)
-    (turned,) = one.post(one.leaf(side=1 - one.side))
+    (turned,) = one.post(replace(one.leaf(), side=1 - one.side))
     with boa.reverts("TradeResult: other trade's leaf"):
         one.figure(0, turned)
 
 
-def test_arguments_of_figures(one: Side1, market: Market) -> None:
+def test_arguments_of_figures(one: OneSide, market: Market) -> None:
     one.post(*[None] * 4)
     assert one.figure(LAST) == NONE
     with boa.reverts("TradeResult: no such run"):
@@ -488,7 +488,7 @@ def test_arguments_of_figures(one: Side1, market: Market) -> None:
         one.figure(0)
 
 
-def test_claimed_figure(one: Side1) -> None:
+def test_claimed_figure(one: OneSide) -> None:
     first, second = one.post(one.leaf(), one.leaf(meter_wh=900, allocated_wh=900))
     # Newer leaves are for others to show.
     assert one.claimed(1, first) == (True, 2_000, 1, 0)
@@ -505,7 +505,7 @@ def test_claimed_figure(one: Side1) -> None:
         one.claimed(1, first)
 
 
-def test_claim_of_no_figure_in_the_last_run(one: Side1) -> None:
+def test_claim_of_no_figure_in_the_last_run(one: OneSide) -> None:
     first, *_ = one.post(one.leaf(), None, None, None)
     assert one.claimed(LAST) == NONE
     assert one.claimed(LAST, first) == (True, 2_000, 1, 0)
@@ -524,8 +524,8 @@ def result_of(market: Market, trade: Trade, run: int, buyer: Sequence[Any], sell
 
 def test_result(market: Market) -> None:
     trade = trade_of(market)
-    buyer = Side1(market, trade, 0).post(Side1(market, trade, 0).leaf(meter_wh=1_500, allocated_wh=1_500))
-    seller = Side1(market, trade, 1).post(Side1(market, trade, 1).leaf(meter_wh=1_700, allocated_wh=1_700))
+    buyer = OneSide(market, trade, 0).post(OneSide(market, trade, 0).leaf(meter_wh=1_500, allocated_wh=1_500))
+    seller = OneSide(market, trade, 1).post(OneSide(market, trade, 1).leaf(meter_wh=1_700, allocated_wh=1_700))
     settles, settled_wh, listed = result_of(market, trade, 0, buyer, seller)
     assert (settles, settled_wh) == (True, 1_500)
     assert [tuple(flow) for flow in listed] == [
@@ -567,7 +567,7 @@ def test_waiting_and_the_last_run(market: Market) -> None:
     trade = trade_of(
         market, template=DEVIATION.template_id, rates=(5_000_000, 1_000_000, 2_000_000), grid_operator=ZERO_HASH
     )
-    buyer, seller = Side1(market, trade, 0), Side1(market, trade, 1)
+    buyer, seller = OneSide(market, trade, 0), OneSide(market, trade, 1)
     place = place_of(market, trade)
     nothing = [None] * 4
     for buyer_wh, seller_wh, expected in (
@@ -609,7 +609,7 @@ class Case:
     void: int
 
 
-def random_leaf(rng: random.Random, one: Side1, contracted: int, rule: int) -> AllocationLeaf:
+def random_leaf(rng: random.Random, one: OneSide, contracted: int, rule: int) -> AllocationLeaf:
     """An honest leaf of a shared meter, or one with a fault."""
     before = rng.choice((0, 0, rng.randrange(contracted + 1)))
     total = before + contracted + rng.choice((0, rng.randrange(contracted + 1)))
@@ -637,7 +637,7 @@ def random_leaf(rng: random.Random, one: Side1, contracted: int, rule: int) -> A
     return replace(leaf, **wrong) if rng.random() < 0.3 else leaf
 
 
-def random_case(rng: random.Random, one: Side1, contracted: int, rule: int) -> Case:
+def random_case(rng: random.Random, one: OneSide, contracted: int, rule: int) -> Case:
     """What was posted in all runs, and marks."""
     given: list[AllocationLeaf | None | str] = []
     for _ in range(LAST + 1):
@@ -702,7 +702,7 @@ def test_against_settlement(rule: int) -> None:
         expected: list[Figure | None] = []
         proofs: list[list[ShownLeaf] | None] = []
         for side in Side:
-            one = Side1(market, trade, side)
+            one = OneSide(market, trade, side)
             case = random_case(rng, one, max(contracted, 1), rule)
             seen = [SeenLeaf(leaf.run, one.utility, leaf.leaf) for leaf in case.leaves if leaf]
 

@@ -214,8 +214,15 @@ def test_kill_tag_is_missing_or_empty(folder: Path) -> None:
 
 
 def test_length(folder: Path) -> None:
-    assert seed(folder, GOOD + "# more\n" * (450 - GOOD.count("\n"))) == []
-    assert seed(folder, GOOD + "# more\n" * (451 - GOOD.count("\n"))) == [("length", "451 lines, at most 450")]
+    room = 400 - contract_gates.code_lines(GOOD)
+    more = "".join(f"CONSTANT_{number}: constant(uint256) = {number}\n" for number in range(room))
+    assert seed(folder, GOOD + more + "# a comment\n\n" * 50) == []
+    assert seed(folder, GOOD + more + "LAST: constant(uint256) = 0\n") == [("length", "401 lines of code, at most 400")]
+
+
+def test_docstrings_and_comments_are_no_code() -> None:
+    text = '"""\n@title Two lines of code\n"""\n\n# why\nA: constant(uint256) = 1\nB: constant(uint256) = 2\n'
+    assert contract_gates.code_lines(text) == 2
 
 
 def test_source_that_does_not_compile(folder: Path) -> None:

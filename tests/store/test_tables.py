@@ -34,7 +34,8 @@ def values_of(name: str, hint: Any) -> st.SearchStrategy[Any]:
         return st.integers(0, tables.RATE_STORAGE_BOUND - 1)
     if name in tables.MONEY:
         return st.integers(0, (1 << 96) - 1)
-    return st.integers(0, (1 << (31 if name in tables.SMALL else 63)) - 1)
+    bits = 8 if name in tables.BYTES else 31 if name in tables.SMALL else 63
+    return st.integers(0, (1 << bits) - 1)
 
 
 def rows_of(row: Any) -> st.SearchStrategy[Any]:
@@ -71,7 +72,7 @@ COLUMNS = {
         "order_hash salt number index path signatures"
     ),
     "curtailments": "number index trade_digest contracted_wh reason recorded_at",
-    "readings": "utility meter meter_id salt slot_start slot_end direction wh raw_kwh quality",
+    "readings": "run utility meter meter_id salt slot_start slot_end direction wh raw_kwh quality",
     "allocations": "run attempt utility root count config_digest v r s posted_at",
     "allocation_leaves": (
         "run utility position trade_digest commitment index side meter slot_start contracted_wh contracted_before "
