@@ -124,7 +124,9 @@ def strike_newer_leaf(claim: Types.Claim, trade: Types.Trade, side: uint8, shown
     run: uint32 = 0
     origin, run = self._claimed(claim, side)
     figure: Types.Figure = staticcall TRADE_RESULT.claimed_figure(trade, side, claim.run, [shown])
-    assert figure.origin == LEAF and (origin == NO_FIGURE or (origin == LEAF and figure.run > run)), "RowFaults: not newer"
+    assert figure.origin == LEAF and (
+        origin == NO_FIGURE or (origin == LEAF and figure.run > run)
+    ), "RowFaults: not newer"
     extcall SETTLEMENT.strike_claim(claim)
 
 

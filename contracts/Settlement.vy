@@ -209,7 +209,6 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
     for i: uint256 in range(len(rows), bound=64):
         row: Types.Row = rows[i].row
         digest: bytes32 = self._row_digest(row)
-        reason: String[32] = ""
         # Every v = 0 takes its wallet signature, whatever becomes of the row: the order follows from the call alone.
         payer_wallet: uint256 = wallets
         if rows[i].payer_signature.v == 0:
@@ -222,7 +221,7 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
         state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
         key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
         progress: Progress = self._unpacked(self._progress[key])
-        reason = self._refusal(row, inputs, state, progress.version)
+        reason: String[32] = self._refusal(row, inputs, state, progress.version)
         if len(reason) == 0 and not self._is_signed(
             standings[2 * i], digest, rows[i].payer_signature, wallet_signatures, payer_wallet
         ):
@@ -265,14 +264,17 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
     @param mask Bit i: attestor i of the set signed. Exactly the quorum.
     @param signatures Of RowAttestation, in ascending bit order.
     """
-    assert row.payer != row.payee, "Settlement: payer is payee"
-    assert row.keep == 0, "Settlement: keep not zero"
-    assert convert(row.count, uint256) <= convert(merkle.MAX_COUNT, uint256) and row.root != empty(bytes32), "Settlement: no such tree"
-    if row.count == 0:
-        assert row.amount == 0 and row.root == EMPTY_ROOT, "Settlement: amount but no leaf"
+    assert (
+        row.payer != row.payee
+        and row.keep == 0
+        and row.root != empty(bytes32)
+        and row.count <= merkle.MAX_COUNT
+        and (row.count != 0 or (row.amount == 0 and row.root == EMPTY_ROOT))
+    ), "Settlement: malformed row"
     inputs: Inputs = self._inputs(row.cycle, row.run)
-    assert convert(row.run, uint256) + 1 == inputs.sealed_runs, "Settlement: not the newest run"
-    assert row.inputs == inputs.sealed, "Settlement: other inputs"
+    assert (
+        convert(row.run, uint256) + 1 == inputs.sealed_runs and row.inputs == inputs.sealed
+    ), "Settlement: not the newest inputs"
 
     state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
     assert (
@@ -448,7 +450,9 @@ def apply_claim(claim: Types.Claim):
     """
     run: uint256 = convert(claim.run, uint256) + 1
     assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: no such claim"
-    assert not self._is_in_window(claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW), "Settlement: claim's window open"
+    assert not self._is_in_window(
+        claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW
+    ), "Settlement: claim's window open"
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(claim.cycle)
     assert sealed_runs == run, "Settlement: newer run is sealed"
     self._claims[claim.trade_digest][claim.run] = CLAIM_APPLIED
@@ -528,7 +532,9 @@ def strike_claim(claim: Types.Claim):
     """
     assert msg.sender == ROW_FAULTS, "Settlement: only RowFaults"
     assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: claim not pending"
-    assert self._is_in_window(claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW), "Settlement: claim's window over"
+    assert self._is_in_window(
+        claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW
+    ), "Settlement: claim's window over"
     self._claims[claim.trade_digest][claim.run] = empty(bytes32)
     log ISettlement.ClaimStruck(trade_digest=claim.trade_digest, cycle=claim.cycle, run=claim.run)
 

@@ -178,6 +178,9 @@ class Week:
                 claimed = self.registered_buyer.id, self.registered_seller.id
                 self._agree(day, 0, [pair for pair in pairs if pair != claimed])
                 self._claim_all(day, claimed)
+            case 2:
+                self._agree(day, 0, pairs)
+                self._compare_with_early(day)
             case _:
                 self._agree(day, 0, pairs)
 
@@ -192,6 +195,13 @@ class Week:
         paid = sum(self.settling.moved[row.digest].paid for row in day.runs[0].rows if row.way == Way.EARLY)
         after = (self.market.world.last_time - day.end) // MINUTE
         day.facts.append(f"INR {money_text(paid)} paid {after} minutes after the day ended")
+
+    def _compare_with_early(self, day: Day) -> None:
+        """The sealed rows of the pair that signed early come to the same, so nothing moves."""
+        early = {(one.row.payer, one.row.payee): one.row for one in day.runs[0].rows if one.way == Way.EARLY}
+        sealed = [one.row for one in day.runs[0].rows if one.way == Way.AGREED]
+        same = sum(early[row.payer, row.payee].root == row.root for row in sealed if (row.payer, row.payee) in early)
+        day.facts.append(f"after the window {same} of {len(early)} sealed rows have the same root as the early ones")
 
     # --- days 3 and 4 ---
 

@@ -154,16 +154,18 @@ def _was_key(member: bytes32, key: address, at: uint256, grace: uint256) -> bool
     """
     @notice Whether a key of an externally owned account was the member's in the `grace` seconds up to `at`, and not
             called compromised by then.
+    @dev A key that came and went within one block time was never its key: no block ended with it.
     """
     if self.key_owner[key] != member:
         return False
     tenure: uint256 = self.tenure[key]
+    since: uint256 = tenure & TIME_MASK
     until: uint256 = (tenure >> UNTIL_SHIFT) & TIME_MASK
     compromised: uint256 = (tenure >> COMPROMISED_SHIFT) & TIME_MASK
     return (
         tenure & TENURE_CONTRACT == 0
-        and tenure & TIME_MASK <= at
-        and (until == 0 or at <= until + grace)
+        and since <= at
+        and (until == 0 or (since < until and at <= until + grace))
         and (compromised == 0 or at < compromised)
     )
 

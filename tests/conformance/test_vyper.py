@@ -9,7 +9,7 @@ cannot be left out unseen. Leaves that stand twice in a tree are marked so, whic
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -30,8 +30,9 @@ from settlement.placed import PlacedTrade, Side
 from settlement.trade import AllocationLeaf, FlowLeaf, ShownLeaf, Signature, Trade
 from settlement.typed_data import HALF_ORDER
 from tests.conformance.reading import hashes, hex_bytes, integers, read, vectors
+from tests.conformance.test_python import each
+from tests.contracts.market import CONTRACTS, source
 
-CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 DOMAIN = vectors("typed_data")["domain"]
 CONFIG = read(Config, vectors("config")["configs"][0]["config"])
 GENESIS, MARKET = keccak256(b"genesis block"), "conformance"
@@ -41,17 +42,9 @@ CHUNK = 128
 MISSING = 2
 
 
-def each(subject: str, *keys: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """One test for each entry of a list in a subject's vectors."""
-    found = vectors(subject)
-    for key in keys:
-        found = found[key]
-    return pytest.mark.parametrize("case", found, ids=[f"{subject}-{n}" for n, _ in enumerate(found)])
-
-
 def load(name: str, *arguments: Any) -> Any:
     """A deployed contract or mock."""
-    return boa.load(str(CONTRACTS / f"{name}.vy"), *arguments)
+    return source(name).deploy(*arguments)
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +77,14 @@ class Market:
 
 
 @pytest.fixture(scope="module")
-def market(probe: Any, check: Any) -> Iterator[Market]:
+def market(probe: Any, check: Any) -> Market:
     """Config version 1 is pro rata, version 2 FIFO."""
     council = str(boa.env.generate_address("council"))
     chain_id = boa.env.evm.patch.chain_id
     boa.env.evm.patch.chain_id = int(DOMAIN["chain_id"])
-    deployer = boa.load_partial(str(CONTRACTS / "MemberRegistry.vy"))
-    registry = deployer.deploy(council, ZERO, GENESIS, MARKET, astuple(CONFIG), override_address=DOMAIN["registry"])
+    registry = source("MemberRegistry").deploy(
+        council, ZERO, GENESIS, MARKET, astuple(CONFIG), override_address=DOMAIN["registry"]
+    )
     flows = load("RevenueFlows", registry.address)
     book, oracle = load("mocks/BookStandIn"), load("mocks/OracleStandIn")
     result = load("TradeResult", registry.address, flows.address, book.address, oracle.address)
@@ -100,7 +94,7 @@ def market(probe: Any, check: Any) -> Iterator[Market]:
         registry.set_config(astuple(replace(CONFIG, allocation_rule=1)))
         for one in vectors("templates")["templates"]:
             flows.register(*template_of(one))
-    yield found
+    return found
 
 
 def template_of(case: Any) -> tuple[Any, ...]:
@@ -430,7 +424,9 @@ class Inputs:
         found = []
         for run in range(self.run, -1, -1):
             leaves = self.posted.get(utility, {}).get(run, [])
-            index = next((n for n, one in enumerate(leaves) if (one.trade_digest, one.side) == (placed.digest, side)), -1)
+            index = next(
+                (n for n, one in enumerate(leaves) if (one.trade_digest, one.side) == (placed.digest, side)), -1
+            )
             since = (2 << self.run) - (1 << run)
             if index < 0 or (void | word >> 8 | word >> 16) >> run & 1 or word & since == since:
                 continue
@@ -524,7 +520,7 @@ def test_results(market: Market, case: Any) -> None:
 
 @each("rows", "cases")
 def test_rows(market: Market, case: Any) -> None:
-    """Every trade's result from its proofs; their flows as leaves, hashed and put under their roots by the contracts."""
+    """Every trade's result from its proofs; the flows as leaves, hashed and put under their roots by the contracts."""
     probe, run = market.probe, int(case["run"])
     terms = case["terms"]
     cycle, last_run = int(terms["cycle"]), int(terms["last_run"])

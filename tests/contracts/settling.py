@@ -6,7 +6,7 @@ Expected figures and amounts come from `settlement`, never from the contracts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
@@ -53,6 +53,8 @@ FUNDS = 10**12
 CHUNK = 128
 UTILITIES = ("utility_a", "utility_b")
 Signature = tuple[int, bytes, bytes]
+# Of leaves, by trade digest and side: fields that differ, or None for a leaf that is left out.
+Changes = Mapping[tuple[bytes, int], Mapping[str, Any] | None]
 
 
 def register_templates(market: Market) -> None:
@@ -154,9 +156,7 @@ class Scene:
         }
         return leaf_of(self.market, trade, side, **(fields | changes))
 
-    def leaves(
-        self, utility: str, changed: dict[tuple[bytes, int], dict[str, Any] | None] | None = None
-    ) -> list[AllocationLeaf]:
+    def leaves(self, utility: str, changed: Changes | None = None) -> list[AllocationLeaf]:
         """All leaves of a utility in their order; `changed` gives changes (None: no leaf) by digest and side."""
         found = []
         for trade in self.trades:
@@ -169,7 +169,7 @@ class Scene:
     def post(
         self,
         run: int = 0,
-        changed: dict[tuple[bytes, int], dict[str, Any] | None] | None = None,
+        changed: Changes | None = None,
         utilities: Iterable[str] = UTILITIES,
     ) -> None:
         """Utilities post their trees of a run, in its intake."""
@@ -193,7 +193,7 @@ class Scene:
         pass_window(self.market)
         self.market.oracle.seal(CYCLE)
 
-    def settle_inputs(self, changed: dict[tuple[bytes, int], dict[str, Any] | None] | None = None) -> None:
+    def settle_inputs(self, changed: Changes | None = None) -> None:
         """The next run is posted and sealed."""
         run = self.market.oracle.sealed_runs(CYCLE)
         self.post(run, changed)

@@ -15,6 +15,7 @@ from settlement import typed_data
 from settlement.config import DAY, FIFO, HOUR, Config, code
 from settlement.hashing import keccak256
 from settlement.trade import HotKeyChange, KeyCompromised, PayoutChange
+from settlement.validity import MemberHistory, Standing
 from tests.contracts.market import (
     ATTESTORS,
     CONTRACTS,
@@ -428,11 +429,11 @@ def test_changes_at_one_block_time_replace_each_other(market: Market, registry: 
     by_council(market, "set_roles", who.id, UTILITY)
     assert registry.standing(who.id) == word_of(account("second"), changed, UTILITY)
     assert registry.standing_at(who.id, changed - 1) == before
-    # It was its key in that block, for an instant: that and the grace count.
-    assert check(market, "platform_a", UTILITY, account("first"), changed) == 0
-    assert check(market, "platform_a", UTILITY, account("first"), changed + GRACE) == 0
-    assert check(market, "platform_a", UTILITY, account("first"), changed + GRACE + 1) == 2
-    assert check(market, "platform_a", PLATFORM, account("first"), changed - 1) == 2
+    # A key that came and went within the block was never its key.
+    for at in (changed - 1, changed, changed + 1):
+        assert check(market, "platform_a", 0, account("first"), at) == 2
+    assert check(market, "platform_a", UTILITY, account("second"), changed) == 0
+    assert check(market, "platform_a", UTILITY, who.address, changed + GRACE) == 0
 
 
 def test_a_contract_as_hot_key_signs_no_trades(market: Market, registry: Any) -> None:
@@ -697,92 +698,66 @@ def test_parties_of_long_ago_and_to_come(market: Market) -> None:
     assert check(market, "platform_a", PLATFORM, who.address, 0) == 1
 
 
-class Timeline:
-    """What the registry should say of one member: every state with its block time, and every key's tenure."""
+def history_of(words: dict[int, int], compromised: dict[str, int]) -> MemberHistory:
+    """What Python makes of the words (by their time) and calls that the registry logged."""
+    return MemberHistory(
+        tuple(Standing.from_word(words[since]) for since in sorted(words)),
+        {bytes.fromhex(key[2:]): at for key, at in compromised.items()},
+    )
 
-    def __init__(self, time: int, key: str, roles: int) -> None:
-        self.words = {time: (key, roles, KNOWN)}
-        self.tenures: dict[str, list[int | None]] = {key: [time, None, None]}
 
-    def at(self, time: int) -> tuple[str, int, int] | None:
-        times = [since for since in self.words if since <= time]
-        return self.words[max(times)] if times else None
-
-    def set(self, time: int, key: str | None = None, roles: int | None = None, flags: int | None = None) -> None:
-        old_key, old_roles, old_flags = self.words[max(self.words)]
-        if key is not None and key != old_key:
-            if old_key != ZERO:
-                self.tenures[old_key][1] = time
-            if key != ZERO:
-                self.tenures[key] = [time, None, None]
-        self.words[time] = (
-            old_key if key is None else key,
-            old_roles if roles is None else roles,
-            old_flags if flags is None else flags,
-        )
-
-    def word(self, time: int) -> int:
-        state = self.at(time)
-        if state is None:
-            return 0
-        since = max(since for since in self.words if since <= time)
-        return word_of(state[0], since, *state[1:])
-
-    def check(self, roles: int, key: str, at: int, grace: int) -> int:
-        state = self.at(at)
-        if state is None or not state[2] & KNOWN or state[1] & roles != roles:
-            return 1
-        if key == ZERO:
-            return 0
-        since, until, compromised = self.tenures.get(key, [None, None, None])
-        if since is None or since > at:
-            return 2
-        if until is not None and at > until + grace:
-            return 2
-        return 2 if compromised is not None and compromised <= at else 0
+def expected_check(history: MemberHistory, roles: int, key: str, at: int) -> int:
+    standing = history.at(at)
+    if standing is None or not standing.is_known or standing.roles & roles != roles:
+        return 1
+    return 0 if key == ZERO or history.had_key(bytes.fromhex(key[2:]), at, GRACE) else 2
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_any_history_is_remembered(market: Market, registry: Any, seed: int) -> None:
-    """Random changes of key, roles and flags; every answer at every time is that of a plain list of states."""
+    """Random changes of key, roles and flags; every answer about every time is what Python finds in the events."""
     rng = random.Random(seed)
     who = market.members["platform_a"]
     start = now()
-    model = Timeline(start, to_checksum_address(who.address), PLATFORM)
+    key, roles, flags = str(to_checksum_address(who.address)), PLATFORM, KNOWN
+    keys, compromised = [key], dict[str, int]()
+    words = {start: word_of(key, start, roles)}
     for step in range(40):
         if rng.random() < 0.7:
             later(rng.choice((1, HOUR, DAY, 5 * DAY)))
-        state = model.at(now())
-        assert state is not None
-        key, _, flags = state
         act = rng.choice(("key", "key", "key", "roles", "suspend", "compromise", "compromise former"))
         if act == "key":
-            fresh = account(f"{seed} {step}")
-            change_key(market, "platform_a", fresh)
-            model.set(now(), key=fresh)
+            key = account(f"{seed} {step}")
+            change_key(market, "platform_a", key)
+            keys.append(key)
         elif act == "roles":
             roles = rng.randint(1, 31)
             by_council(market, "set_roles", who.id, roles)
-            model.set(now(), roles=roles)
         elif act == "suspend":
-            by_council(market, "suspend", who.id, not flags & SUSPENDED)
-            model.set(now(), flags=flags ^ SUSPENDED)
+            flags ^= SUSPENDED
+            by_council(market, "suspend", who.id, bool(flags & SUSPENDED))
         else:
-            chosen = key if act == "compromise" else rng.choice(list(model.tenures))
-            if chosen != ZERO and model.tenures[chosen][2] is None:
-                compromise(market, "platform_a", chosen)
-                model.tenures[chosen][2] = now()
-                if chosen == key:
-                    model.set(now(), key=ZERO)
-        assert registry.standing(who.id) == model.word(now())
-    times = {at + shift for at in model.words for shift in (-1, 0, 1)} | {start - 1, now() + 9 * DAY}
+            chosen = key if act == "compromise" else rng.choice(keys)
+            if chosen == ZERO or chosen in compromised:
+                continue
+            compromise(market, "platform_a", chosen)
+            compromised[chosen] = now()
+            if chosen == key:
+                key = ZERO
+        for name, fields in events(registry):
+            if name == "StandingChanged":
+                assert fields == {"member": who.id, "word": word_of(key, now(), roles, flags)}
+                words[now()] = fields["word"]
+    history = history_of(words, compromised)
+    times = {since + shift for since in words for shift in (-1, 0, 1)} | {now() + 9 * DAY}
     for at in times:
-        assert registry.standing_at(who.id, at) == model.word(at)
-    ends = {end + GRACE + shift for _, end, _ in model.tenures.values() if end for shift in (0, 1)}
+        since = max((since for since in words if since <= at), default=0)
+        assert registry.standing_at(who.id, at) == words.get(since, 0)
+    ends = {since + GRACE + shift for since in words for shift in (-1, 0, 1)}
     for at in rng.sample(sorted(times | ends), 40):
-        for key in (ZERO, account("nobody's"), *rng.sample(list(model.tenures), 5)):
-            for roles in (0, PLATFORM):
-                assert check(market, "platform_a", roles, key, at) == model.check(roles, key, at, GRACE), (at, key)
+        for one in (ZERO, account("nobody's"), *rng.sample(keys, 5)):
+            for asked in (0, PLATFORM):
+                assert check(market, "platform_a", asked, one, at) == expected_check(history, asked, one, at), (at, one)
 
 
 # --- attestors ---

@@ -15,9 +15,8 @@ from settlement.formula.templates import Role, template_from_text
 from settlement.hashing import ZERO_HASH, keccak256
 from settlement.rows import RowContent
 from settlement.trade import AllocationLeaf, FlowLeaf, Row, ShownLeaf, Trade
-from tests.contracts.settling import Scene, content_with, deploy_settling, events, later
-from tests.contracts.trading import CONFIG, CYCLE, DAY, HOUR, SLOT, curtail, shown, trade_of
-from tests.contracts.trading import MORNING
+from tests.contracts.settling import Scene, content_with, deploy_settling, later
+from tests.contracts.trading import CONFIG, CYCLE, DAY, HOUR, MORNING, SLOT, curtail, shown, trade_of
 
 PAIR = ("platform_a", "platform_b")
 
@@ -38,7 +37,7 @@ def committed() -> Scene:
     return scene
 
 
-@pytest.fixture()
+@pytest.fixture
 def scene(committed: Scene) -> Scene:
     """Run 0 is sealed with all meters fully read."""
     scene = committed.copy()
@@ -67,9 +66,9 @@ def strike(
     for side, given in ((0, buyer), (1, seller)):
         listed = [scene.shown(trade, side, run)] if given is None else list(given)
         sides.append([astuple(one) for one in listed])
-    scene.market.row_faults.strike_wrong_leaf(
-        astuple(row), astuple(leaf or content.leaves[index]), index, list(content.tree.path(index)), astuple(trade), *sides
-    )
+    path = list(content.tree.path(index))
+    wrong = astuple(leaf or content.leaves[index])
+    scene.market.row_faults.strike_wrong_leaf(astuple(row), wrong, index, path, astuple(trade), *sides)
 
 
 def trade_at(scene: Scene, content: RowContent, index: int) -> Trade:
@@ -78,11 +77,14 @@ def trade_at(scene: Scene, content: RowContent, index: int) -> Trade:
 
 
 def assert_struck(scene: Scene, row: Row) -> None:
-    """The last call struck the row, and the pair is free for a right one."""
-    struck = events(scene.market.settlement, "RowStruck")
-    logged = [event for event in scene.market.row_faults.get_logs(strict=False)]
-    assert struck or logged
-    assert tuple(scene.market.settlement.pending(CYCLE, row.payer, row.payee)) == (0, ZERO_HASH)
+    """The last call struck the row by a wrong leaf, and the pair is free for a right one."""
+    settlement = scene.market.settlement
+    logged = settlement.get_logs(computation=scene.market.row_faults._computation, strict=False)
+    struck = [event for event in logged if type(event).__name__ == "RowStruck"]
+    assert [(event.cycle, event.payer, event.payee, event.row_digest, event.reason) for event in struck] == [
+        (CYCLE, row.payer, row.payee, scene.market.domain.digest(row), "wrong leaf")
+    ]
+    assert tuple(settlement.pending(CYCLE, row.payer, row.payee)) == (0, ZERO_HASH)
 
 
 # --- rows ---
@@ -148,7 +150,7 @@ def test_leaf_must_stand_in_the_row_and_be_the_trades(scene: Scene) -> None:
     with boa.reverts("RowFaults: leaf not in the row"):
         strike(scene, row, content, 0, trade, leaf=replace(content.leaves[0], amount=2))
     with boa.reverts("RowFaults: leaf not in the row"):
-        strike(scene, replace(row, count=4), content, 0, trade)
+        strike(scene, replace(row, count=5), content, 0, trade)
     with boa.reverts("RowFaults: another trade"):
         strike(scene, row, content, 0, trade_at(scene, content, 1))
 
@@ -256,14 +258,12 @@ def test_rows_are_judged_by_their_own_runs_figures(scene: Scene) -> None:
     scene.settle_inputs(changed)
     trade = trade_at(scene, content, 0)
     later_leaves = [scene.shown(trade, 1, 1)]
-    earlier = scene.copy()
-    later_row = Row(**{name: getattr(row, name) for name in Row.__slots__})
     # Its window is over by now; another row of the new run, made by the old figures, is wrong.
-    scene.market.settlement.apply_attested(astuple(later_row))
+    scene.market.settlement.apply_attested(astuple(row))
     wrong = scene.pending(content, run=1, version=2)
     strike(scene, wrong, content, 0, trade, [scene.shown(trade, 0, 1)], later_leaves)
     assert_struck(scene, wrong)
-    right = content_of(earlier, {scene.digest(one): (2_000, 1_000) for one in scene.trades})
+    right = content_of(scene, {scene.digest(one): (2_000, 1_000) for one in scene.trades})
     good = scene.pending(right, run=1, version=3)
     for index in range(right.count):
         with boa.reverts("RowFaults: the leaf is right"):
@@ -292,11 +292,6 @@ def test_leaf_twice_in_its_tree_settles_nothing(scene: Scene) -> None:
 
 
 # --- claims ---
-
-
-def newer(scene: Scene, trade: Trade, side: int, **changes: Any) -> ShownLeaf:
-    """The leaf of run 1."""
-    return scene.shown(trade, side, 1)
 
 
 def strike_newer(scene: Scene, claim: Any, trade: Trade, side: int, leaf: ShownLeaf) -> None:

@@ -11,8 +11,15 @@ import boa  # type: ignore[import-untyped]
 import pytest
 
 from settlement import merkle, preimages
-from settlement.formula.templates import DEVIATION, FIXED_PRICE_CONTRACTED, INTER_UTILITY, MARKET, Role, Template
-from settlement.formula.templates import template_from_text
+from settlement.formula.templates import (
+    DEVIATION,
+    FIXED_PRICE_CONTRACTED,
+    INTER_UTILITY,
+    MARKET,
+    Role,
+    Template,
+    template_from_text,
+)
 from settlement.hashing import ZERO_HASH, keccak256
 from settlement.rows import RowContent
 from settlement.trade import Claim, FlowLeaf, HotKeyChange, RowAttestation, Trade
@@ -54,7 +61,7 @@ def committed() -> Scene:
     return scene
 
 
-@pytest.fixture()
+@pytest.fixture
 def scene(committed: Scene) -> Scene:
     """The same with run 0 sealed, all meters fully read."""
     scene = committed.copy()
@@ -408,16 +415,16 @@ def test_paused_time_does_not_run_a_rows_window(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"keep": 1}, "Settlement: keep not zero"),
-        ({"payee": "payer"}, "Settlement: payer is payee"),
-        ({"root": ZERO_HASH}, "Settlement: no such tree"),
-        ({"count": 2**24 + 1}, "Settlement: no such tree"),
-        ({"count": 0}, "Settlement: amount but no leaf"),
-        ({"count": 0, "amount": 0}, "Settlement: amount but no leaf"),
-        ({"count": 0, "root": merkle.EMPTY_ROOT}, "Settlement: amount but no leaf"),
-        ({"run": 1}, "Settlement: not the newest run"),
-        ({"inputs": b"\1" * 32}, "Settlement: other inputs"),
-        ({"inputs": ZERO_HASH}, "Settlement: other inputs"),
+        ({"keep": 1}, "Settlement: malformed row"),
+        ({"payee": "payer"}, "Settlement: malformed row"),
+        ({"root": ZERO_HASH}, "Settlement: malformed row"),
+        ({"count": 2**24 + 1}, "Settlement: malformed row"),
+        ({"count": 0}, "Settlement: malformed row"),
+        ({"count": 0, "amount": 0}, "Settlement: malformed row"),
+        ({"count": 0, "root": merkle.EMPTY_ROOT}, "Settlement: malformed row"),
+        ({"run": 1}, "Settlement: not the newest inputs"),
+        ({"inputs": b"\1" * 32}, "Settlement: not the newest inputs"),
+        ({"inputs": ZERO_HASH}, "Settlement: not the newest inputs"),
         ({"version": 0}, "Settlement: not the next version"),
         ({"version": 2}, "Settlement: not the next version"),
     ],
@@ -432,14 +439,14 @@ def test_rows_that_cannot_be_attested(scene: Scene, changes: dict[str, Any], rea
 def test_only_the_newest_run_is_attested(scene: Scene) -> None:
     row = scene.row(content_of(scene))
     scene.settle_inputs()
-    with boa.reverts("Settlement: not the newest run"):
+    with boa.reverts("Settlement: not the newest inputs"):
         scene.attest(row)
     scene.attest(scene.row(content_of(scene), run=1))
 
 
 def test_nothing_is_attested_before_a_seal(committed: Scene) -> None:
     scene = committed.copy()
-    with boa.reverts("Settlement: not the newest run"):
+    with boa.reverts("Settlement: not the newest inputs"):
         scene.attest(scene.row(content_of(scene)))
 
 
@@ -771,7 +778,8 @@ def test_claims_add_up_to_the_row(scene: Scene) -> None:
     apply_claims(scene, *scene.trades)
     assert scene.word(*PAIR) == Pair(0, 50_000_000, 0, 1, False, False)
     assert (scene.owed(*PAIR), scene.free(SELLER)) == (OWED, FUNDS + LOCK)
-    assert [event["claimed_sum"] for event in events(scene.market.settlement, "ClaimApplied")] == [50_000_000, 4_000_000]
+    sums = [event["claimed_sum"] for event in events(scene.market.settlement, "ClaimApplied")]
+    assert sums == [50_000_000, 4_000_000]
 
 
 def test_claim_needs_a_sealed_run(committed: Scene) -> None:
@@ -878,7 +886,7 @@ def test_invalid_places_are_not_claimed(scene: Scene) -> None:
         scene.market.settlement.claim(astuple(scene.place(trade)), astuple(trade), signatures, [], [])
 
 
-def test_sum_of_claims_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sum_of_claims_is_bounded() -> None:
     """Two claims of nearly 2^96 each: the second is refused, and blocks nobody else."""
     template: Template = template_from_text("huge", 1, ("price",), ((Role.BUYER, Role.SELLER, "settled × price × 3"),))
     scene = Scene(deploy_settling())

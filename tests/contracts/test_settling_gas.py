@@ -32,7 +32,7 @@ def london(name: str) -> Any:
     return boa.load_partial(str(CONTRACTS / f"{name}.vy"), compiler_args={"evm_version": "london"})
 
 
-@pytest.fixture()
+@pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(markets, "source", london)
     with boa.swap_env(Env()):
@@ -130,7 +130,7 @@ def test_attest_and_publish(scene: Scene) -> None:
     settlement = scene.market.settlement
     next_transaction()
     settlement.attest(*arguments)
-    # The aim was 130 000; two new words (digest, progress) and the history of seven attestors' keys are 65 000.
+    # The aim was 130 000; two new words (digest, progress) and the standings of five attestors are 65 000.
     assert report("attest a row, 5 of 7", gas_of(settlement)) <= 155_000
     for chunk in range(3):
         leaves = [astuple(leaf) for leaf in content.leaves[128 * chunk : 128 * chunk + 128]]

@@ -13,7 +13,7 @@ from typing import Any
 import boa  # type: ignore[import-untyped]
 import pytest
 
-from settlement import figures, flows, merkle, preimages, typed_data
+from settlement import faults, figures, flows, merkle, preimages, typed_data
 from settlement.allocation import share_rule
 from settlement.config import FIFO
 from settlement.figures import Figure, Origin, SeenLeaf, SideMarks, Terms
@@ -318,9 +318,10 @@ class OneSide:
         """An honest leaf of this side, changed."""
         return leaf_of(self.market, self.trade, self.side, **changes)
 
-    def post(self, *leaves: AllocationLeaf | None | str) -> list[ShownLeaf | None]:
+    def post(self, *leaves: AllocationLeaf | str | None) -> list[ShownLeaf | None]:
         """By run: a leaf in a tree of three, a tree without it ("without"), or nothing posted (None)."""
-        trees, found = [], []
+        trees: list[bytes] = []
+        found: list[ShownLeaf | None] = []
         for run, one in enumerate(leaves):
             fillers = [self.leaf(trade_digest=keccak256(bytes([run, number]))) for number in range(2)]
             if one is None:
@@ -395,7 +396,7 @@ def test_mark_lets_a_run_pass(one: OneSide, mark: dict[str, int]) -> None:
     # Showing the leaf that does not count changes nothing.
     assert one.figure(1, second, first) == (True, 2_000, 1, 0)
     assert one.figure(0, first) == (True, 2_000, 1, 0)
-    one.mark(**{kind: 0b11 for kind in mark})
+    one.mark(**dict.fromkeys(mark, 3))
     assert one.figure(1) == NONE
 
 
@@ -580,7 +581,7 @@ def test_waiting_and_the_last_run(market: Market) -> None:
             given = nothing if wh is None else [side.leaf(meter_wh=wh, allocated_wh=wh), None, None, None]
             leaves.append(side.post(*given))
         settles, settled_wh, listed = result_of(market, trade, LAST, *leaves)
-        assert settles and (settled_wh, [flow.amount for flow in listed]) == expected
+        assert (settles, settled_wh, [flow.amount for flow in listed]) == (True, *expected)
         claim = claim_of(market, place, trade, LAST, *leaves)
         assert (claim.settled_wh, [flow.amount for flow in claim.flows]) == expected
         assert (claim.buyer_origin, claim.seller_origin) == (int(buyer_wh is not None), int(seller_wh is not None))
@@ -639,7 +640,7 @@ def random_leaf(rng: random.Random, one: OneSide, contracted: int, rule: int) ->
 
 def random_case(rng: random.Random, one: OneSide, contracted: int, rule: int) -> Case:
     """What was posted in all runs, and marks."""
-    given: list[AllocationLeaf | None | str] = []
+    given: list[AllocationLeaf | str | None] = []
     for _ in range(LAST + 1):
         kind = rng.random()
         given.append(random_leaf(rng, one, contracted, rule) if kind < 0.6 else None if kind < 0.9 else "without")
@@ -707,7 +708,7 @@ def test_against_settlement(rule: int) -> None:
             seen = [SeenLeaf(leaf.run, one.utility, leaf.leaf) for leaf in case.leaves if leaf]
 
             def usable(leaf: ShownLeaf, placed: PlacedTrade = placed, utility: bytes = one.utility) -> bool:
-                return figures.faults.is_usable(leaf.leaf, utility, placed, CYCLE, rule)
+                return faults.is_usable(leaf.leaf, utility, placed, CYCLE, rule)
 
             figure = figures.figure_of(placed, side, run, seen, case.marks, case.void, terms)
             proof = proof_of(case, run, usable)
