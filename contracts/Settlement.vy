@@ -16,8 +16,11 @@ from .interfaces import IObligationLedger
 from .interfaces import ISettlement
 from .interfaces import ISettlementEscrow
 from .interfaces import ITradeResult
+from .modules import agreed_rows
 from .modules import merkle
+from .modules import pair_state
 from .modules import preimages
+from .modules import publication
 from .modules import roles
 from .modules import signatures as signing
 from .modules import typed_data
@@ -29,18 +32,11 @@ AGREED: constant(uint8) = 1
 EARLY: constant(uint8) = 2
 ATTESTED: constant(uint8) = 3
 
-# What the state of a pair's word says besides version and run (its bits 192-255, shifted down).
-BY_AGREED_ROW: constant(uint256) = 1 << 48
-BY_ATTESTED_ROW: constant(uint256) = 1 << 49
-# What is applied is what the claims of that run add up to.
-BY_CLAIMS: constant(uint256) = 1 << 50
-
 # Times of a cycle that windows last.
 ROW_WINDOW: constant(uint256) = 1
 CLAIM_WINDOW: constant(uint256) = 2
 
 MAX_AMOUNT: constant(uint256) = 2**96 - 1
-MAX_VERSION_STEP: constant(uint256) = 1_000
 # Nothing of the lock is released.
 KEEP_ALL: constant(uint256) = max_value(uint256)
 EMPTY_ROOT: constant(bytes32) = keccak256(b"")
@@ -58,33 +54,16 @@ ROW_FAULTS: immutable(address)
 DOMAIN_SEPARATOR: immutable(bytes32)
 
 
-struct Progress:                # of a pair's pending row; packed into one word, low bits first
-    sum: uint256                # of the amounts published so far (96 bits)
-    count: uint256              # leaves published so far (32)
-    last_flow: uint256          # flow of the last of them (8)
-    attested_at: uint256        # block time, 0: no row is pending (40)
-    published_at: uint256       # block time, 0: not complete (40)
-    run: uint256                # of the row (8)
-    version: uint256            # highest ever attested for the pair, kept when a row goes (32)
-
-
-struct Inputs:                  # of the run of the row at hand
-    cycle: uint64
-    run: uint32
-    sealed_runs: uint256        # of the cycle
-    sealed: bytes32             # the run's sealed inputs
-
-
 # Pair (hash of cycle, payer, payee) -> digest of its pending row.
 _pending: HashMap[bytes32, bytes32]
-# Pair -> Progress.
+# Pair -> how far its pending row has come (modules/publication.vy).
 _progress: HashMap[bytes32, uint256]
 # Pair -> trade digest of the last published leaf.
 _last_trade: HashMap[bytes32, bytes32]
 # Trade digest -> run -> hash of the pending claim, or CLAIM_APPLIED.
 _claims: HashMap[bytes32, HashMap[uint32, bytes32]]
 # Pair -> sum of the flows claimed in a run (bits 0-95), that run + 1 (from 96). Kept only while it lies below what is
-# applied: else the pair's word says it (BY_CLAIMS).
+# applied: else the pair's word says it (pair_state.BY_CLAIMS).
 _claimed: HashMap[bytes32, uint256]
 
 
@@ -130,8 +109,8 @@ def pending(cycle: uint64, payer: bytes32, payee: bytes32) -> (uint256, bytes32)
     @param payee Member id.
     @return 0 none, 1 attested (to be published), 2 published (its window runs or is over); and the row's digest.
     """
-    key: bytes32 = self._pair(cycle, payer, payee)
-    progress: Progress = self._unpacked(self._progress[key])
+    key: bytes32 = pair_state._key(cycle, payer, payee)
+    progress: publication.Progress = publication._unpacked(self._progress[key])
     if progress.attested_at == 0:
         return 0, empty(bytes32)
     return 1 if progress.published_at == 0 else 2, self._pending[key]
@@ -148,7 +127,7 @@ def pending_progress(cycle: uint64, payer: bytes32, payee: bytes32) -> (uint64, 
     @param payee Member id.
     @return Leaves published so far; their sum in base units; block times of attestation and of publication.
     """
-    progress: Progress = self._unpacked(self._progress[self._pair(cycle, payer, payee)])
+    progress: publication.Progress = publication._unpacked(self._progress[pair_state._key(cycle, payer, payee)])
     return (
         convert(progress.count, uint64),
         progress.sum,
@@ -168,8 +147,8 @@ def highest_version(cycle: uint64, payer: bytes32, payee: bytes32) -> uint256:
     @param payee Member id.
     @return The version, 0 if there was no row.
     """
-    state: uint256 = (staticcall ESCROW.pair(cycle, payer, payee)) >> 192
-    return max(self._version(state), self._progress[self._pair(cycle, payer, payee)] >> 224)
+    state: uint256 = (staticcall ESCROW.pair(cycle, payer, payee)) >> pair_state.SHIFT
+    return max(pair_state._version(state), publication._version(self._progress[pair_state._key(cycle, payer, payee)]))
 
 
 @view
@@ -205,7 +184,7 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
 
     applied: uint256 = 0
     wallets: uint256 = 0
-    inputs: Inputs = empty(Inputs)
+    inputs: agreed_rows.Inputs = empty(agreed_rows.Inputs)
     for i: uint256 in range(len(rows), bound=64):
         row: Types.Row = rows[i].row
         digest: bytes32 = self._row_digest(row)
@@ -218,15 +197,15 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
             wallets += 1
         if i == 0 or inputs.cycle != row.cycle or inputs.run != row.run:
             inputs = self._inputs(row.cycle, row.run)
-        state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
-        key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-        progress: Progress = self._unpacked(self._progress[key])
-        reason: String[32] = self._refusal(row, inputs, state, progress.version)
-        if len(reason) == 0 and not self._is_signed(
+        state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> pair_state.SHIFT
+        key: bytes32 = pair_state._key(row.cycle, row.payer, row.payee)
+        progress: publication.Progress = publication._unpacked(self._progress[key])
+        reason: String[32] = agreed_rows._refusal(row, inputs, state, progress.version)
+        if len(reason) == 0 and not agreed_rows._is_signed(
             standings[2 * i], digest, rows[i].payer_signature, wallet_signatures, payer_wallet
         ):
             reason = "not signed by the payer"
-        if len(reason) == 0 and not self._is_signed(
+        if len(reason) == 0 and not agreed_rows._is_signed(
             standings[2 * i + 1], digest, rows[i].payee_signature, wallet_signatures, payee_wallet
         ):
             reason = "not signed by the payee"
@@ -238,14 +217,10 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
 
         if progress.attested_at != 0:
             self._drop(key, progress, row, "replaced")
-        way: uint8 = AGREED
-        if row.inputs == empty(bytes32):
-            # Early: it settles no run. None is sealed yet, so the state held nothing but a version.
-            way = EARLY
-            state = convert(row.version, uint256)
-        else:
-            state = self._state(row) | BY_AGREED_ROW
-        self._apply(row, digest, way, state, convert(row.keep, uint256))
+        # An early row settles no run. None is sealed yet, so the state held nothing but a version.
+        is_early: bool = row.inputs == empty(bytes32)
+        state = convert(row.version, uint256) if is_early else pair_state._after(row) | pair_state.BY_AGREED_ROW
+        self._apply(row, digest, EARLY if is_early else AGREED, state, convert(row.keep, uint256))
         applied += 1
     assert applied != 0, "Settlement: no row applied"
     return applied
@@ -271,40 +246,30 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
         and row.count <= merkle.MAX_COUNT
         and (row.count != 0 or (row.amount == 0 and row.root == EMPTY_ROOT))
     ), "Settlement: malformed row"
-    inputs: Inputs = self._inputs(row.cycle, row.run)
+    inputs: agreed_rows.Inputs = self._inputs(row.cycle, row.run)
     assert (
         convert(row.run, uint256) + 1 == inputs.sealed_runs and row.inputs == inputs.sealed
     ), "Settlement: not the newest inputs"
 
-    state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
+    state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> pair_state.SHIFT
     assert (
-        self._settled_runs(state) != inputs.sealed_runs or state & BY_AGREED_ROW == 0
+        pair_state._settled_runs(state) != inputs.sealed_runs or state & pair_state.BY_AGREED_ROW == 0
     ), "Settlement: settled by agreement"
-    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-    progress: Progress = self._unpacked(self._progress[key])
-    highest: uint256 = max(self._version(state), progress.version)
+    key: bytes32 = pair_state._key(row.cycle, row.payer, row.payee)
+    progress: publication.Progress = publication._unpacked(self._progress[key])
+    highest: uint256 = max(pair_state._version(state), progress.version)
     assert convert(row.version, uint256) == highest + 1, "Settlement: not the next version"
 
     if progress.attested_at != 0:
         # A row that can no longer be applied makes way.
-        is_overtaken: bool = progress.run + 1 < self._settled_runs(state)
+        is_overtaken: bool = progress.run + 1 < pair_state._settled_runs(state)
         assert is_overtaken or self._is_lapsed(row.cycle, progress), "Settlement: another row pending"
         self._drop(key, progress, row, "lapsed")
 
     digest: bytes32 = self._row_digest(row)
     self._check_quorum(digest, mask, signatures)
     self._pending[key] = digest
-    self._progress[key] = self._packed(
-        Progress(
-            sum=0,
-            count=0,
-            last_flow=0,
-            attested_at=block.timestamp,
-            published_at=0,
-            run=convert(row.run, uint256),
-            version=convert(row.version, uint256),
-        )
-    )
+    self._progress[key] = publication._begun(block.timestamp, row.run, row.version)
     attestor_version: uint256 = staticcall REGISTRY.attestor_version()
     log ISettlement.RowAttested(
         cycle=row.cycle,
@@ -327,14 +292,11 @@ def publish(row: Types.Row, leaves: DynArray[Types.FlowLeaf, 128], path: DynArra
     @param leaves The next 128 leaves, or all that remain, strictly ordered by (tradeDigest, flow).
     @param path Proof of the chunk, as a node of the row's tree.
     """
-    digest: bytes32 = empty(bytes32)
-    key: bytes32 = empty(bytes32)
-    progress: Progress = empty(Progress)
-    digest, key, progress = self._publishable(row)
-    first: uint256 = progress.count
+    found: publication.Pending = self._publishable(row)
+    first: uint256 = found.progress.count
 
-    trade: uint256 = convert(self._last_trade[key], uint256) if first != 0 else 0
-    flow: uint256 = progress.last_flow
+    trade: uint256 = convert(self._last_trade[found.key], uint256) if first != 0 else 0
+    flow: uint256 = found.progress.last_flow
     hashes: DynArray[bytes32, 128] = []
     for leaf: Types.FlowLeaf in leaves:
         next: uint256 = convert(leaf.trade_digest, uint256)
@@ -342,28 +304,28 @@ def publish(row: Types.Row, leaves: DynArray[Types.FlowLeaf, 128], path: DynArra
         assert next > trade or (next == trade and next_flow > flow), "Settlement: leaves out of order"
         trade = next
         flow = next_flow
-        progress.sum += convert(leaf.amount, uint256)
+        found.progress.sum += convert(leaf.amount, uint256)
         hashes.append(keccak256(concat(0x00, abi_encode(leaf))))
     assert merkle._verify_chunk(
         row.root, convert(row.count, uint256), first, hashes, path
     ), "Settlement: not the next chunk"
     log ISettlement.ChunkPublished(
-        row_digest=digest, first=convert(first, uint64), count=convert(len(leaves), uint64)
+        row_digest=found.digest, first=convert(first, uint64), count=convert(len(leaves), uint64)
     )
 
-    progress.count = first + len(leaves)
-    is_last: bool = progress.count == convert(row.count, uint256)
+    found.progress.count = first + len(leaves)
+    is_last: bool = found.progress.count == convert(row.count, uint256)
     amount: uint256 = convert(row.amount, uint256)
-    if progress.sum > amount or (is_last and progress.sum != amount):
-        self._drop(key, progress, row, "leaves do not add up")
+    if found.progress.sum > amount or (is_last and found.progress.sum != amount):
+        self._drop(found.key, found.progress, row, "leaves do not add up")
     elif is_last:
-        progress.published_at = block.timestamp
-        self._progress[key] = self._packed(progress)
-        log ISettlement.RowPublished(row_digest=digest)
+        found.progress.published_at = block.timestamp
+        self._progress[found.key] = publication._packed(found.progress)
+        log ISettlement.RowPublished(row_digest=found.digest)
     else:
-        progress.last_flow = flow
-        self._last_trade[key] = convert(trade, bytes32)
-        self._progress[key] = self._packed(progress)
+        found.progress.last_flow = flow
+        self._last_trade[found.key] = convert(trade, bytes32)
+        self._progress[found.key] = publication._packed(found.progress)
 
 
 @external
@@ -373,14 +335,11 @@ def publish_empty(row: Types.Row):
     @notice Begins the window of a pending row without leaves.
     @param row The pending row.
     """
-    digest: bytes32 = empty(bytes32)
-    key: bytes32 = empty(bytes32)
-    progress: Progress = empty(Progress)
-    digest, key, progress = self._publishable(row)
+    found: publication.Pending = self._publishable(row)
     assert row.count == 0, "Settlement: the row has leaves"
-    progress.published_at = block.timestamp
-    self._progress[key] = self._packed(progress)
-    log ISettlement.RowPublished(row_digest=digest)
+    found.progress.published_at = block.timestamp
+    self._progress[found.key] = publication._packed(found.progress)
+    log ISettlement.RowPublished(row_digest=found.digest)
 
 
 @external
@@ -390,16 +349,13 @@ def apply_attested(row: Types.Row):
     @notice Applies a published row once its window is over. It releases nothing.
     @param row The pending row.
     """
-    digest: bytes32 = empty(bytes32)
-    key: bytes32 = empty(bytes32)
-    progress: Progress = empty(Progress)
-    digest, key, progress = self._pending_row(row)
-    assert progress.published_at != 0, "Settlement: not published"
-    assert not self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW), "Settlement: row's window open"
-    state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> 192
-    assert convert(row.run, uint256) + 1 >= self._settled_runs(state), "Settlement: later run settled"
-    self._forget(key, progress)
-    self._apply(row, digest, ATTESTED, self._state(row) | BY_ATTESTED_ROW, KEEP_ALL)
+    found: publication.Pending = self._pending_row(row)
+    assert found.progress.published_at != 0, "Settlement: not published"
+    assert not self._is_in_window(row.cycle, found.progress.published_at, ROW_WINDOW), "Settlement: row's window open"
+    state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> pair_state.SHIFT
+    assert convert(row.run, uint256) + 1 >= pair_state._settled_runs(state), "Settlement: later run settled"
+    self._forget(found.key, found.progress)
+    self._apply(row, found.digest, ATTESTED, pair_state._after(row) | pair_state.BY_ATTESTED_ROW, KEEP_ALL)
 
 
 # --- anyone: the chain computes a single trade ---
@@ -428,9 +384,7 @@ def claim(
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(cycle)
     assert sealed_runs != 0, "Settlement: no sealed run"
     run: uint32 = convert(sealed_runs - 1, uint32)
-    record: Types.Claim = staticcall TRADE_RESULT.claim_of(
-        place, trade, signatures, run, buyer_shown, seller_shown
-    )
+    record: Types.Claim = staticcall TRADE_RESULT.claim_of(place, trade, signatures, run, buyer_shown, seller_shown)
     record.claimed_at = convert(block.timestamp, uint64)
     digest: bytes32 = record.trade_digest
     assert self._claims[digest][run] == empty(bytes32), "Settlement: claimed already"
@@ -461,32 +415,30 @@ def apply_claim(claim: Types.Claim):
         if flow.payer == flow.payee or flow.amount == 0:
             continue
         word: uint256 = staticcall ESCROW.pair(claim.cycle, flow.payer, flow.payee)
-        state: uint256 = word >> 192
-        if self._settled_runs(state) == run and state & (BY_AGREED_ROW | BY_ATTESTED_ROW) != 0:
+        state: uint256 = word >> pair_state.SHIFT
+        if pair_state._settled_runs(state) == run and state & (pair_state.BY_AGREED_ROW | pair_state.BY_ATTESTED_ROW) != 0:
             continue
         # The sum is of one run's figures: with a newer run it begins anew.
         applied: uint256 = (word >> 96) & MAX_AMOUNT
-        key: bytes32 = self._pair(claim.cycle, flow.payer, flow.payee)
+        key: bytes32 = pair_state._key(claim.cycle, flow.payer, flow.payee)
         sum: uint256 = flow.amount
-        if self._settled_runs(state) == run and state & BY_CLAIMS != 0:
+        if pair_state._settled_runs(state) == run and state & pair_state.BY_CLAIMS != 0:
             sum += applied
         else:
             claimed: uint256 = self._claimed[key]
             if claimed >> 96 == run:
                 sum += claimed & MAX_AMOUNT
         assert sum <= MAX_AMOUNT, "Settlement: sum beyond 2^96"
-        state = self._version(state) | (run << 32)
+        state = pair_state._version(state) | (run << 32)
         if sum >= applied:
             applied = sum
-            state |= BY_CLAIMS
+            state |= pair_state.BY_CLAIMS
         else:
             self._claimed[key] = sum | (run << 96)
         paid: uint256 = 0
         owed: uint256 = 0
         owed_back: uint256 = 0
-        paid, owed, owed_back = extcall ESCROW.settle(
-            claim.cycle, flow.payer, flow.payee, applied, state, KEEP_ALL
-        )
+        paid, owed, owed_back = extcall ESCROW.settle(claim.cycle, flow.payer, flow.payee, applied, state, KEEP_ALL)
         if owed != 0:
             extcall OBLIGATIONS.record(flow.payer, flow.payee, owed, 0)
         log ISettlement.ClaimApplied(
@@ -513,14 +465,10 @@ def strike_row(row: Types.Row, reason: String[32]):
     @param reason What was proven.
     """
     assert msg.sender == ROW_FAULTS, "Settlement: not RowFaults"
-    digest: bytes32 = empty(bytes32)
-    key: bytes32 = empty(bytes32)
-    progress: Progress = empty(Progress)
-    digest, key, progress = self._pending_row(row)
-    assert (
-        progress.published_at == 0 or self._is_in_window(row.cycle, progress.published_at, ROW_WINDOW)
-    ), "Settlement: row's window over"
-    self._drop(key, progress, row, reason)
+    found: publication.Pending = self._pending_row(row)
+    published_at: uint256 = found.progress.published_at
+    assert published_at == 0 or self._is_in_window(row.cycle, published_at, ROW_WINDOW), "Settlement: row's window over"
+    self._drop(found.key, found.progress, row, reason)
 
 
 @external
@@ -539,80 +487,7 @@ def strike_claim(claim: Types.Claim):
     log ISettlement.ClaimStruck(trade_digest=claim.trade_digest, cycle=claim.cycle, run=claim.run)
 
 
-# --- internals: words ---
-
-
-@pure
-@internal
-def _pair(cycle: uint64, payer: bytes32, payee: bytes32) -> bytes32:
-    """
-    @notice The key of an ordered pair in a cycle.
-    """
-    return keccak256(abi_encode(cycle, payer, payee))
-
-
-@pure
-@internal
-def _version(state: uint256) -> uint256:
-    """
-    @notice The last applied version, of a pair's state.
-    """
-    return state & (2**32 - 1)
-
-
-@pure
-@internal
-def _settled_runs(state: uint256) -> uint256:
-    """
-    @notice The last settled run + 1, of a pair's state.
-    """
-    return (state >> 32) & (2**16 - 1)
-
-
-@pure
-@internal
-def _state(row: Types.Row) -> uint256:
-    """
-    @notice A pair's state once a row on sealed inputs has applied, but for who made it.
-    """
-    return convert(row.version, uint256) | ((convert(row.run, uint256) + 1) << 32)
-
-
-@pure
-@internal
-def _unpacked(word: uint256) -> Progress:
-    """
-    @notice A pair's progress from its word.
-    """
-    return Progress(
-        sum=word & MAX_AMOUNT,
-        count=(word >> 96) & (2**32 - 1),
-        last_flow=(word >> 128) & 255,
-        attested_at=(word >> 136) & (2**40 - 1),
-        published_at=(word >> 176) & (2**40 - 1),
-        run=(word >> 216) & 255,
-        version=word >> 224,
-    )
-
-
-@pure
-@internal
-def _packed(progress: Progress) -> uint256:
-    """
-    @notice A pair's progress as one word.
-    """
-    return (
-        progress.sum
-        | (progress.count << 96)
-        | (progress.last_flow << 128)
-        | (progress.attested_at << 136)
-        | (progress.published_at << 176)
-        | (progress.run << 216)
-        | (progress.version << 224)
-    )
-
-
-# --- internals: rows ---
+# --- internals ---
 
 
 @view
@@ -626,59 +501,13 @@ def _row_digest(row: Types.Row) -> bytes32:
 
 @view
 @internal
-def _inputs(cycle: uint64, run: uint32) -> Inputs:
+def _inputs(cycle: uint64, run: uint32) -> agreed_rows.Inputs:
     """
     @notice How many runs of the cycle are sealed, and the sealed inputs of one (zero if it is not).
     """
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(cycle)
     sealed: bytes32 = staticcall ORACLE.inputs(cycle, convert(run, uint256))
-    return Inputs(cycle=cycle, run=run, sealed_runs=sealed_runs, sealed=sealed)
-
-
-@pure
-@internal
-def _refusal(row: Types.Row, inputs: Inputs, state: uint256, attested_version: uint256) -> String[32]:
-    """
-    @notice Why an agreed row does not apply, its signatures apart; empty if it does.
-    """
-    if row.payer == row.payee:
-        return "payer is payee"
-    version: uint256 = convert(row.version, uint256)
-    applied_version: uint256 = self._version(state)
-    if version <= applied_version:
-        return "version not above the last"
-    if version > max(applied_version, attested_version) + MAX_VERSION_STEP:
-        return "version too far ahead"
-    if row.inputs == empty(bytes32):
-        if inputs.sealed_runs != 0 or row.run != 0:
-            return "early row after the seal"
-    else:
-        if row.inputs != inputs.sealed:
-            return "not the sealed inputs"
-        if convert(row.run, uint256) + 1 < self._settled_runs(state):
-            return "a later run is settled"
-    return ""
-
-
-@view
-@internal
-def _is_signed(
-    standing: uint256,
-    digest: bytes32,
-    signature: Types.Signature,
-    wallet_signatures: DynArray[Bytes[1024], 4],
-    wallet: uint256,
-) -> bool:
-    """
-    @notice Whether a member's key of today signed a row.
-    @param wallet Where in the list its bytes stand, if the key is a contract (v = 0).
-    """
-    if signature.v != 0:
-        key: address = signing._recover(digest, signature)
-        return key != empty(address) and key == roles._key(standing)
-    if not roles._is_contract(standing) or wallet >= len(wallet_signatures):
-        return False
-    return signing._wallet_accepts(roles._key(standing), digest, wallet_signatures[wallet])
+    return agreed_rows.Inputs(cycle=cycle, run=run, sealed_runs=sealed_runs, sealed=sealed)
 
 
 @view
@@ -699,35 +528,32 @@ def _check_quorum(digest: bytes32, mask: uint256, signatures: DynArray[Types.Sig
 
 @view
 @internal
-def _pending_row(row: Types.Row) -> (bytes32, bytes32, Progress):
+def _pending_row(row: Types.Row) -> publication.Pending:
     """
-    @notice Digest, pair and progress of a row; reverts unless it is the pair's pending one.
+    @notice Where a row stands; reverts unless it is its pair's pending one.
     """
     digest: bytes32 = self._row_digest(row)
-    key: bytes32 = self._pair(row.cycle, row.payer, row.payee)
-    progress: Progress = self._unpacked(self._progress[key])
+    key: bytes32 = pair_state._key(row.cycle, row.payer, row.payee)
+    progress: publication.Progress = publication._unpacked(self._progress[key])
     assert progress.attested_at != 0 and self._pending[key] == digest, "Settlement: row not pending"
-    return digest, key, progress
+    return publication.Pending(key=key, digest=digest, progress=progress)
 
 
 @view
 @internal
-def _publishable(row: Types.Row) -> (bytes32, bytes32, Progress):
+def _publishable(row: Types.Row) -> publication.Pending:
     """
     @notice The same, if leaves are still taken.
     """
-    digest: bytes32 = empty(bytes32)
-    key: bytes32 = empty(bytes32)
-    progress: Progress = empty(Progress)
-    digest, key, progress = self._pending_row(row)
-    assert progress.published_at == 0, "Settlement: published already"
-    assert not self._is_lapsed(row.cycle, progress), "Settlement: row has lapsed"
-    return digest, key, progress
+    found: publication.Pending = self._pending_row(row)
+    assert found.progress.published_at == 0, "Settlement: published already"
+    assert not self._is_lapsed(row.cycle, found.progress), "Settlement: row has lapsed"
+    return found
 
 
 @view
 @internal
-def _is_lapsed(cycle: uint64, progress: Progress) -> bool:
+def _is_lapsed(cycle: uint64, progress: publication.Progress) -> bool:
     """
     @notice Whether a row was not published in time.
     """
@@ -788,7 +614,7 @@ def _apply(row: Types.Row, digest: bytes32, way: uint8, state: uint256, keep: ui
 
 
 @internal
-def _drop(key: bytes32, progress: Progress, row: Types.Row, reason: String[32]):
+def _drop(key: bytes32, progress: publication.Progress, row: Types.Row, reason: String[32]):
     """
     @notice Ends the pending row of the pair of `row`.
     """
@@ -799,9 +625,9 @@ def _drop(key: bytes32, progress: Progress, row: Types.Row, reason: String[32]):
 
 
 @internal
-def _forget(key: bytes32, progress: Progress):
+def _forget(key: bytes32, progress: publication.Progress):
     """
     @notice Clears the pending row; the version remains, so that none comes twice.
     """
     self._pending[key] = empty(bytes32)
-    self._progress[key] = progress.version << 224
+    self._progress[key] = publication._forgotten(progress)

@@ -178,3 +178,9 @@ def group(utility: bytes32, meter: bytes32, slot_start: uint64, side: uint8) -> 
 @external
 def side(trade_digest: bytes32, side_: uint8) -> bytes32:
     return preimages._side(trade_digest, side_)
+
+
+@pure
+@external
+def claim(record: Types.Claim) -> bytes32:
+    return preimages._claim(record)

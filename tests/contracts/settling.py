@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 
 from settlement import figures, flows
 from settlement.config import Config
@@ -358,7 +358,8 @@ def nested(value: Any) -> Any:
 def claim_from(returned: Any) -> Claim:
     """The claim that `Settlement.claim` returned."""
     *head, listed = tuple(returned)
-    return Claim(*head, tuple(MemberFlow(*one) for one in listed))  # type: ignore[arg-type]
+    fields: list[Any] = [*head, tuple(MemberFlow(*one) for one in listed)]
+    return Claim(*fields)
 
 
 def corrupted(leaf: FlowLeaf, **changes: Any) -> FlowLeaf:

@@ -44,8 +44,8 @@ def _before_any_anchor() -> None:
     deployed()
 
 
-class Money(RuleBasedStateMachine):
-    """Random acts of members, TradeBook and Settlement."""
+class Compared(RuleBasedStateMachine):
+    """Acts on obligations, and the comparison of everything with the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,46 +71,6 @@ class Money(RuleBasedStateMachine):
         assert on_chain() == expected
         for name, amount in before.items():
             assert name in loser.split() or money.free(self.market, name) >= amount
-
-    @initialize()
-    def fund(self) -> None:
-        for name in NAMES:
-            self.deposit(name, 20 * UNIT)
-
-    @rule(name=names, amount=st.integers(1, 10 * UNIT) | st.sampled_from((MAX_AMOUNT - 30 * UNIT, MAX_AMOUNT)))
-    def deposit(self, name: str, amount: int) -> None:
-        # Not from a payout address, whose balance shall show withdrawals only.
-        self.both(
-            lambda: self.model.deposit(name, amount),
-            lambda: money.deposit(self.market, name, amount, sender=self.market.council),
-        )
-
-    @rule(name=names, amount=any_amounts, skipped=st.sampled_from((0, 0, 0, 1)))
-    def withdraw(self, name: str, amount: int, skipped: int) -> None:
-        sequence = self.model.sequence[name] + skipped
-        self.both(
-            lambda: self.model.withdraw(name, amount, sequence),
-            lambda: money.withdraw(self.market, name, amount, sequence),
-            loser=name,
-        )
-
-    @rule(cycle=cycles, locks=st.lists(st.tuples(pairs, amounts), max_size=4, unique_by=lambda lock: lock[0]))
-    def lock(self, cycle: int, locks: list[tuple[tuple[str, str], int]]) -> None:
-        listed = [(*pair, amount) for pair, amount in locks]
-        self.both(
-            lambda: self.model.lock(cycle, listed),
-            lambda: money.lock(self.market, cycle, listed),
-            loser=" ".join(payer for payer, _, _ in listed),
-        )
-
-    @rule(cycle=cycles, pair=pairs, amount=amounts, state=states, keep=amounts)
-    def settle(self, cycle: int, pair: tuple[str, str], amount: int, state: int, keep: int) -> None:
-        def on_chain() -> tuple[int, int, int]:
-            paid, owed, owed_back = money.settle(self.market, cycle, *pair, amount, state, keep)
-            money.record(self.market, *pair, owed, owed_back)
-            return paid, owed, owed_back
-
-        self.both(lambda: self.model.settle(cycle, *pair, amount, state, keep), on_chain)
 
     @rule(pair=pairs, by_member=st.booleans())
     def fall_due(self, pair: tuple[str, str], by_member: bool) -> None:
@@ -151,11 +111,13 @@ class Money(RuleBasedStateMachine):
             lambda: money.notify(self.market, first.debtor, notice),
         )
 
-    @rule(which=st.integers(0, 30), creditor=names, amount=amounts, known=st.sampled_from((True, True, True, False)))
-    def acknowledge(self, which: int, creditor: str, amount: int, known: bool) -> None:
+    @rule(which=st.integers(0, 30), creditor=names, amount=amounts, quarters=st.integers(0, 4))
+    def acknowledge(self, which: int, creditor: str, amount: int, quarters: int) -> None:
         reference = (which + 1).to_bytes(32, "big")
-        if known and self.model.references:
+        if quarters and self.model.references:  # so much of what is left of a notice; else mostly refused
             creditor, reference = list(self.model.references)[which % len(self.model.references)]
+            given = self.model.references[creditor, reference]
+            amount = given.acknowledged + (given.amount - given.acknowledged) * quarters // 4
         self.both(
             lambda: self.model.acknowledge(creditor, reference, amount),
             lambda: money.acknowledge(self.market, creditor, reference, amount),
@@ -211,13 +173,73 @@ class Money(RuleBasedStateMachine):
         assert acknowledged <= closed_when_notified
 
 
-Money.TestCase.settings = settings(
+class Money(Compared):
+    """Random acts of members, TradeBook and Settlement."""
+
+    @initialize()
+    def fund(self) -> None:
+        for name in NAMES:
+            self.deposit(name, 20 * UNIT)
+
+    @rule(name=names, amount=st.integers(1, 10 * UNIT) | st.sampled_from((MAX_AMOUNT - 30 * UNIT, MAX_AMOUNT)))
+    def deposit(self, name: str, amount: int) -> None:
+        # Not from a payout address, whose balance shall show withdrawals only.
+        self.both(
+            lambda: self.model.deposit(name, amount),
+            lambda: money.deposit(self.market, name, amount, sender=self.market.council),
+        )
+
+    @rule(name=names, amount=any_amounts, skipped=st.sampled_from((0, 0, 0, 1)))
+    def withdraw(self, name: str, amount: int, skipped: int) -> None:
+        sequence = self.model.sequence[name] + skipped
+        self.both(
+            lambda: self.model.withdraw(name, amount, sequence),
+            lambda: money.withdraw(self.market, name, amount, sequence),
+            loser=name,
+        )
+
+    @rule(cycle=cycles, locks=st.lists(st.tuples(pairs, amounts), max_size=4, unique_by=lambda lock: lock[0]))
+    def lock(self, cycle: int, locks: list[tuple[tuple[str, str], int]]) -> None:
+        listed = [(*pair, amount) for pair, amount in locks]
+        self.both(
+            lambda: self.model.lock(cycle, listed),
+            lambda: money.lock(self.market, cycle, listed),
+            loser=" ".join(payer for payer, _, _ in listed),
+        )
+
+    @rule(cycle=cycles, pair=pairs, amount=amounts, state=states, keep=amounts)
+    def settle(self, cycle: int, pair: tuple[str, str], amount: int, state: int, keep: int) -> None:
+        def on_chain() -> tuple[int, int, int]:
+            paid, owed, owed_back = money.settle(self.market, cycle, *pair, amount, state, keep)
+            money.record(self.market, *pair, owed, owed_back)
+            return paid, owed, owed_back
+
+        self.both(lambda: self.model.settle(cycle, *pair, amount, state, keep), on_chain)
+
+
+class Debts(Compared):
+    """Two members with many obligations both ways, so that queues and notices become long."""
+
+    @rule(forth=st.booleans(), units=st.integers(1, 4), times=st.integers(1, 3))
+    def owe(self, forth: bool, units: int, times: int) -> None:
+        debtor, creditor = NAMES[:2] if forth else NAMES[1::-1]
+        for _ in range(times):
+            self.model.owed[debtor, creditor] += units * UNIT
+            money.record(self.market, debtor, creditor, units * UNIT)
+            self.both(
+                lambda: self.model.fall_due(debtor, creditor, boa.env.evm.patch.timestamp, True),
+                lambda: money.fall_due(self.market, debtor, creditor),
+            )
+
+
+Money.TestCase.settings = Debts.TestCase.settings = settings(
     max_examples=20,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestMoney = Money.TestCase
+TestDebts = Debts.TestCase
 
 
 @settings(max_examples=1_000, deadline=None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
 
 from settlement import preimages

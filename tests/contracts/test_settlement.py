@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import astuple, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
 
 from settlement import merkle, preimages

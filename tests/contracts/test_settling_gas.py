@@ -7,9 +7,9 @@ from dataclasses import astuple, replace
 from functools import cache
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
-from boa.environment import Env  # type: ignore[import-untyped]
+from boa.environment import Env
 
 from settlement import merkle, preimages
 from settlement.hashing import keccak256

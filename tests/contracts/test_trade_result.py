@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-import boa  # type: ignore[import-untyped]
+import boa
 import pytest
 
 from settlement import faults, figures, flows, merkle, preimages, typed_data
@@ -43,7 +43,7 @@ MOCKS = CONTRACTS / "mocks"
 STAND_INS = {"TradeBook": str(MOCKS / "BookStandIn.vy"), "AllocationOracle": str(MOCKS / "OracleStandIn.vy")}
 LAST = CONFIG.last_run
 NONE = (False, 0, 0, 0)
-UNSETTLED = (False, 0, [])
+UNSETTLED: tuple[bool, int, list[Any]] = (False, 0, [])
 
 
 def deploy_results(**config: Any) -> Market:
@@ -247,7 +247,8 @@ def test_record_must_fit_the_trade(market: Market) -> None:
         check(market, place_of(market, trade, earliest_slot=SLOT + HOUR), trade)
     assert check(market, place_of(market, trade, earliest_slot=SLOT), trade)
     other = member_id(market, "platform_c")
-    for changes in ({"platform_a": other}, {"platform_b": other}):
+    for platform in ("platform_a", "platform_b"):
+        changes: dict[str, Any] = {platform: other}
         with boa.reverts("TradeResult: other platforms"):
             check(market, place_of(market, trade, **changes), trade)
     a = trade.buyer_platform
