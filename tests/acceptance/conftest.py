@@ -25,7 +25,7 @@ class DemoRun:
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
-    """The demo, run once. Tests that use it carry the mark `xdist_group("demo")`, so that one worker runs it."""
+    """The demo, run once. `tests/conftest.py` keeps its tests in one process."""
     data = tmp_path_factory.mktemp("demo")
     with finished_demo(data, Progress(open_console(io.StringIO()))) as finished:
         yield DemoRun(data, finished.url, finished.summary)

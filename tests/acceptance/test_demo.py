@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from store.folders import read_table, run_folder, run_folders
 from store.records import MarkKind, Way
 from store.tables import ALLOCATIONS, CLAIMS, CURTAILMENTS, MARKS, ROWS
 from tests.acceptance.conftest import DemoRun
-
-pytestmark = pytest.mark.xdist_group("demo")
 
 
 def day(demo_run: DemoRun, number: int) -> dict[str, Any]:

@@ -20,8 +20,6 @@ from chain.rpc import Rpc
 from cli import exits
 from cli.main import run
 
-pytestmark = pytest.mark.xdist_group("interruption")
-
 PATIENCE = 90
 
 

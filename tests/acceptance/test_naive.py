@@ -11,8 +11,6 @@ from tests.acceptance import naive
 from tests.acceptance.conftest import DemoRun
 from tests.acceptance.naive import VOID, NaiveRun
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 SETTLED = ("agreed", "early", "attested", "claimed")
 
 

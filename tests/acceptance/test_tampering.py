@@ -19,8 +19,6 @@ from store.folders import read_table, run_folders, write_manifest, write_table
 from store.tables import Table
 from tests.acceptance.conftest import DemoRun
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 @dataclass(frozen=True)
 class Change:

@@ -220,23 +220,32 @@ class Money(Compared):
 class Debts(Compared):
     """Two members with many obligations both ways, so that queues and notices become long."""
 
-    @rule(forth=st.booleans(), units=st.integers(1, 4), times=st.integers(1, 3))
-    def owe(self, forth: bool, units: int, times: int) -> None:
+    @rule(
+        forth=st.booleans(),
+        units=st.integers(1, 4),
+        back=st.sampled_from((0, 0, UNIT // 3, UNIT)),
+        times=st.integers(1, 3),
+        by_member=st.sampled_from((True, True, True, False)),
+    )
+    def owe(self, forth: bool, units: int, back: int, times: int, by_member: bool) -> None:
         debtor, creditor = NAMES[:2] if forth else NAMES[1::-1]
+        sender = None if by_member else self.market.council
         for _ in range(times):
             self.model.owed[debtor, creditor] += units * UNIT
-            money.record(self.market, debtor, creditor, units * UNIT)
+            self.model.owed[creditor, debtor] += back
+            money.record(self.market, debtor, creditor, units * UNIT, back)
             self.both(
-                lambda: self.model.fall_due(debtor, creditor, boa.env.evm.patch.timestamp, True),
-                lambda: money.fall_due(self.market, debtor, creditor),
+                lambda: self.model.fall_due(debtor, creditor, boa.env.evm.patch.timestamp, by_member),
+                lambda: money.fall_due(self.market, debtor, creditor, sender),
             )
 
 
-Money.TestCase.settings = Debts.TestCase.settings = settings(
-    max_examples=20,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
+# Enough of each to find the bugs seeded in escrow, ledger and queues.
+Money.TestCase.settings = settings(
+    max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+Debts.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMoney = Money.TestCase
 TestDebts = Debts.TestCase

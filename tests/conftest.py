@@ -1,0 +1,27 @@
+"""How the tests are spread over processes: a file stays together, and so do the files that look at one demo run.
+
+Fixtures that deploy a market or run the demo are then set up once, not once a process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+DEMO_FILES = ("test_demo.py", "test_naive.py", "test_tampering.py")
+
+
+class ByFile(LoadScopeScheduling):
+    """Whole files, the demo's as if they were one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "demo" if file.startswith("tests/acceptance/") and file.endswith(DEMO_FILES) else file
+
+
+@pytest.hookimpl
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Called by xdist for `-n`."""
+    return ByFile(config, log)
