@@ -67,13 +67,14 @@ def _check_obligations(report: Report, context: Context, given: tuple[RecordedOb
 
 
 def _check_notices(report: Report, context: Context, given: tuple[RecordedNotice, ...]) -> None:
-    acknowledged: dict[tuple[Hash32, Hash32], tuple[int, int]] = {}
+    acknowledged: dict[tuple[Hash32, Hash32, Hash32], tuple[int, int]] = {}
     for event in context.evidence.of("Acknowledged"):
-        acknowledged[event["creditor"], event["reference_hash"]] = event["acknowledged"], event.time
+        key = event["creditor"], event["debtor"], event["reference_hash"]
+        acknowledged[key] = event["acknowledged"], event.time
     expected, notified_at = [], {}
     for event in context.evidence.of("Notified"):
         notice = struct(PaymentNotice, event.fields)
-        key = notice.creditor, notice.reference_hash
+        key = notice.creditor, notice.debtor, notice.reference_hash
         notified_at[notice] = event.time
         expected.append(RecordedNotice(notice, NO_SIGNATURE, *acknowledged.get(key, (0, 0))))
     file, table = tables.NOTICES.file, tables.NOTICES

@@ -64,11 +64,11 @@ parties: HashMap[uint256, Parties]
 # Per obligation: bits 0-95 amount, 96-191 closed, 192-254 due time, 255 notified.
 obligations: HashMap[uint256, uint256]
 
-# Creditor -> reference hash: what was notified under it (bits 0-95) and acknowledged of that (96-191).
-references: HashMap[bytes32, HashMap[bytes32, uint256]]
+# Creditor -> debtor -> reference hash: what was notified under it (bits 0-95) and acknowledged of that (96-191).
+references: HashMap[bytes32, HashMap[bytes32, HashMap[bytes32, uint256]]]
 
-# Creditor -> reference hash: the notice's obligations in its order, four numbers a word, 0 ends the list.
-paid_numbers: HashMap[bytes32, HashMap[bytes32, uint256[4]]]
+# Creditor -> debtor -> reference hash: the notice's obligations in its order, four numbers a word, 0 ends the list.
+paid_numbers: HashMap[bytes32, HashMap[bytes32, HashMap[bytes32, uint256[4]]]]
 
 
 @deploy
@@ -204,7 +204,7 @@ def notify(notice: Types.PaymentNotice, signature: Types.Signature, wallet_signa
     """
     @notice The debtor's word that it paid by bank, and what. From then on these obligations are not set off and do not
             count as overdue; they close when the creditor acknowledges.
-    @dev A reference serves one notice per creditor, ever: a wrong notice is followed by one with another reference.
+    @dev A reference serves one notice per creditor and debtor, ever: a wrong notice is followed by one with another reference.
     @param notice Debtor, creditor, numbers of open obligations between them in the order in which they are to be
            closed, amount (base units, at most what is open of them), rail, value date (at most a day ahead),
            reference hash.
@@ -216,7 +216,7 @@ def notify(notice: Types.PaymentNotice, signature: Types.Signature, wallet_signa
     ), "ObligationLedger: not signed by debtor"
     assert notice.amount > 0, "ObligationLedger: nothing paid"
     assert notice.reference_hash != empty(bytes32), "ObligationLedger: no reference"
-    assert self.references[notice.creditor][notice.reference_hash] == 0, "ObligationLedger: reference used"
+    assert self.references[notice.creditor][notice.debtor][notice.reference_hash] == 0, "ObligationLedger: reference used"
     allowed: bool = staticcall REGISTRY.is_rail(notice.rail)
     assert allowed, "ObligationLedger: rail not allowed"
     ahead: uint256 = block.timestamp + VALUE_DATE_AHEAD
@@ -245,11 +245,11 @@ def notify(notice: Types.PaymentNotice, signature: Types.Signature, wallet_signa
     amount: uint256 = convert(notice.amount, uint256)
     assert amount <= open_sum, "ObligationLedger: more than is open"
 
-    self.references[notice.creditor][notice.reference_hash] = amount
+    self.references[notice.creditor][notice.debtor][notice.reference_hash] = amount
     for i: uint256 in range(4):
         if packed[i] == 0:
             break
-        self.paid_numbers[notice.creditor][notice.reference_hash][i] = packed[i]
+        self.paid_numbers[notice.creditor][notice.debtor][notice.reference_hash][i] = packed[i]
     log IObligationLedger.Notified(
         debtor=notice.debtor,
         creditor=notice.creditor,
@@ -270,29 +270,31 @@ def acknowledge(
             obligations in its order.
     @dev Refused where it exceeds what was notified, or what is still open of these obligations (another reference may
          have paid them): money that came twice is returned between the two, not booked here.
-    @param acknowledgement Creditor, reference hash, base units acknowledged in all so far (above the last).
+    @param acknowledgement Creditor, debtor, reference hash, base units acknowledged in all so far (above the last).
     @param signature By the creditor's hot key; v = 0 where that is a contract.
     @param wallet_signatures The contract's signature (ERC-1271), where the hot key is one; else empty.
     """
     creditor: bytes32 = acknowledgement.creditor
+    debtor: bytes32 = acknowledgement.debtor
     reference: bytes32 = acknowledgement.reference_hash
     assert self._is_signed(
         creditor, typed_data._acknowledgement(acknowledgement), signature, wallet_signatures
     ), "ObligationLedger: not signed by creditor"
-    word: uint256 = self.references[creditor][reference]
+    word: uint256 = self.references[creditor][debtor][reference]
     notified: uint256 = word & MAX_AMOUNT
     before: uint256 = word >> AMOUNT_BITS
     acknowledged: uint256 = convert(acknowledgement.acknowledged, uint256)
     assert acknowledged <= notified, "ObligationLedger: more than notified"
     assert acknowledged > before, "ObligationLedger: nothing new"
 
-    self.references[creditor][reference] = notified | (acknowledged << AMOUNT_BITS)
+    self.references[creditor][debtor][reference] = notified | (acknowledged << AMOUNT_BITS)
     log IObligationLedger.Acknowledged(
-        creditor=creditor, reference_hash=reference, acknowledged=acknowledgement.acknowledged
+        creditor=creditor, debtor=debtor, reference_hash=reference, acknowledged=acknowledgement.acknowledged
     )
     left: uint256 = acknowledged - before
     for i: uint256 in range(16):
-        index: uint256 = (self.paid_numbers[creditor][reference][i // 4] >> (i % 4 * NUMBER_BITS)) & NUMBER_MASK
+        numbers: uint256 = self.paid_numbers[creditor][debtor][reference][i // 4]
+        index: uint256 = (numbers >> (i % 4 * NUMBER_BITS)) & NUMBER_MASK
         if left == 0 or index == 0:
             break
         left -= self._close(index, left)

@@ -84,7 +84,7 @@ class Debts:
             if one.acknowledged:
                 continue
             notice = one.notice
-            said = Acknowledgement(notice.creditor, notice.reference_hash, notice.amount)
+            said = Acknowledgement(notice.creditor, notice.debtor, notice.reference_hash, notice.amount)
             signature = members.by_id[notice.creditor].sign(world.domain, said)
             world.send("acknowledge a payment", "ObligationLedger", "acknowledge", said, signature, [])
             self.notices[place] = replace(one, acknowledged=notice.amount, acknowledged_at=world.last_time)

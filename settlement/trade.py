@@ -254,9 +254,10 @@ class PaymentNotice:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """The creditor says how much arrived under a reference, in all so far."""
+    """The creditor says how much of a debtor's arrived under a reference, in all so far."""
 
     creditor: Hash32
+    debtor: Hash32
     reference_hash: Hash32
     acknowledged: int
 

@@ -46,7 +46,9 @@ TYPE_STRINGS: dict[type, str] = {
         "PaymentNotice(bytes32 debtor,bytes32 creditor,uint64[] obligations,uint96 amount,bytes32 rail,"
         "uint64 valueDate,bytes32 referenceHash)"
     ),
-    objects.Acknowledgement: "Acknowledgement(bytes32 creditor,bytes32 referenceHash,uint96 acknowledged)",
+    objects.Acknowledgement: (
+        "Acknowledgement(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 acknowledged)"
+    ),
     objects.HotKeyChange: "HotKeyChange(bytes32 member,address key,uint64 sequence)",
     objects.PayoutChange: "PayoutChange(bytes32 member,address payout,uint64 sequence)",
     objects.KeyCompromised: "KeyCompromised(bytes32 member,address key,uint64 sequence)",

@@ -17,7 +17,7 @@ ROW_TYPE: constant(bytes32) = keccak256("Row(uint64 cycle,uint32 run,uint32 vers
 ROW_ATTESTATION_TYPE: constant(bytes32) = keccak256("RowAttestation(bytes32 rowDigest)")
 WITHDRAWAL_TYPE: constant(bytes32) = keccak256("Withdrawal(bytes32 member,uint96 amount,uint64 sequence)")
 PAYMENT_NOTICE_TYPE: constant(bytes32) = keccak256("PaymentNotice(bytes32 debtor,bytes32 creditor,uint64[] obligations,uint96 amount,bytes32 rail,uint64 valueDate,bytes32 referenceHash)")
-ACKNOWLEDGEMENT_TYPE: constant(bytes32) = keccak256("Acknowledgement(bytes32 creditor,bytes32 referenceHash,uint96 acknowledged)")
+ACKNOWLEDGEMENT_TYPE: constant(bytes32) = keccak256("Acknowledgement(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 acknowledged)")
 HOT_KEY_CHANGE_TYPE: constant(bytes32) = keccak256("HotKeyChange(bytes32 member,address key,uint64 sequence)")
 PAYOUT_CHANGE_TYPE: constant(bytes32) = keccak256("PayoutChange(bytes32 member,address payout,uint64 sequence)")
 KEY_COMPROMISED_TYPE: constant(bytes32) = keccak256("KeyCompromised(bytes32 member,address key,uint64 sequence)")
@@ -132,7 +132,7 @@ def _curtailment(curtailment: Types.Curtailment) -> bytes32:
 @internal
 def _allocation(allocation: Types.Allocation) -> bytes32:
     """
-    @notice The struct hash of a Allocation.
+    @notice The struct hash of an Allocation.
     """
     return keccak256(
         abi_encode(
@@ -225,12 +225,13 @@ def _payment_notice(notice: Types.PaymentNotice) -> bytes32:
 @internal
 def _acknowledgement(acknowledgement: Types.Acknowledgement) -> bytes32:
     """
-    @notice The struct hash of a Acknowledgement.
+    @notice The struct hash of an Acknowledgement.
     """
     return keccak256(
         abi_encode(
             ACKNOWLEDGEMENT_TYPE,
             acknowledgement.creditor,
+            acknowledgement.debtor,
             acknowledgement.reference_hash,
             acknowledgement.acknowledged,
         )

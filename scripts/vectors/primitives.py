@@ -182,7 +182,7 @@ def _signed_objects(random: Random) -> list[object]:
         trade.Withdrawal(PLATFORMS[0], 12_500_000, 0),
         trade.PaymentNotice(*PLATFORMS, (1, 2, 2**64 - 1), 990_000, code("UPI"), 1_767_938_400, word),
         trade.PaymentNotice(*PLATFORMS, (), 0, code("NEFT"), 0, word),
-        trade.Acknowledgement(PLATFORMS[1], word, 990_000),
+        trade.Acknowledgement(PLATFORMS[1], PLATFORMS[0], word, 990_000),
         trade.HotKeyChange(PLATFORMS[0], address, 3),
         trade.PayoutChange(PLATFORMS[0], address, 4),
         trade.KeyCompromised(PLATFORMS[0], address, 5),

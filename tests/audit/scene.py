@@ -283,7 +283,7 @@ class Scene(TradingScene):
         fell_due_at = self.chain.time
         notice = PaymentNotice(A, B, (1,), amount, code("UPI"), self.chain.time, keccak256(b"reference"))
         self.chain.emit("ObligationLedger", "Notified", **{**asdict(notice), "obligations": [1]})
-        reference = {"creditor": B, "reference_hash": notice.reference_hash}
+        reference = {"creditor": B, "debtor": A, "reference_hash": notice.reference_hash}
         self.chain.together(
             ("ObligationLedger", "Acknowledged", {**reference, "acknowledged": amount}),
             ("ObligationLedger", "Closed", {"number": 1, "amount": amount, "open_amount": 0}),

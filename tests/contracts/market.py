@@ -201,6 +201,3 @@ def at_time(time: int) -> None:
     """Moves the chain to a block time, one block on."""
     boa.env.evm.patch.timestamp = time
     boa.env.evm.patch.block_number += 1
-
-
-__all__ = ["Config", "Market", "Member", "NO_SIGNATURE", "at_time", "code", "deploy", "member", "source"]

@@ -129,9 +129,9 @@ def notify(
     market.obligations.notify(astuple(given), signature or market.sign(debtor, given), list(wallet))
 
 
-def acknowledge(market: Market, creditor: str, reference: bytes, amount: int) -> None:
-    """The creditor acknowledges `amount` in all under a reference."""
-    value = Acknowledgement(market.members[creditor].id, reference, amount)
+def acknowledge(market: Market, creditor: str, reference: bytes, amount: int, debtor: str = "platform_a") -> None:
+    """The creditor acknowledges `amount` in all of the debtor's under a reference."""
+    value = Acknowledgement(market.members[creditor].id, market.members[debtor].id, reference, amount)
     market.obligations.acknowledge(astuple(value), market.sign(creditor, value), [])
 
 

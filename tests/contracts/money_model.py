@@ -66,7 +66,7 @@ class Model:
     owed: Counter[tuple[str, str]] = field(default_factory=Counter)
     fell_due_at: dict[frozenset[str], int] = field(default_factory=dict)
     debts: list[Debt] = field(default_factory=list)
-    references: dict[tuple[str, bytes], Reference] = field(default_factory=dict)
+    references: dict[tuple[str, str, bytes], Reference] = field(default_factory=dict)
 
     @property
     def held(self) -> int:
@@ -145,7 +145,7 @@ class Model:
         return len(self.debts)
 
     def notify(self, debtor: str, creditor: str, numbers: tuple[int, ...], amount: int, reference: bytes) -> None:
-        if (creditor, reference) in self.references:
+        if (creditor, debtor, reference) in self.references:
             raise Refused("ObligationLedger: reference used")
         total = 0
         for number in numbers:
@@ -159,10 +159,10 @@ class Model:
             raise Refused("ObligationLedger: more than is open")
         for number in numbers:
             self.debts[number - 1].notified = True
-        self.references[creditor, reference] = Reference(numbers, amount)
+        self.references[creditor, debtor, reference] = Reference(numbers, amount)
 
-    def acknowledge(self, creditor: str, reference: bytes, acknowledged: int) -> None:
-        known = self.references.get((creditor, reference), Reference((), 0))
+    def acknowledge(self, creditor: str, debtor: str, reference: bytes, acknowledged: int) -> None:
+        known = self.references.get((creditor, debtor, reference), Reference((), 0))
         if acknowledged > known.amount:
             raise Refused("ObligationLedger: more than notified")
         if acknowledged <= known.acknowledged:

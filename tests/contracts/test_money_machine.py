@@ -111,16 +111,16 @@ class Compared(RuleBasedStateMachine):
             lambda: money.notify(self.market, first.debtor, notice),
         )
 
-    @rule(which=st.integers(0, 30), creditor=names, amount=amounts, quarters=st.integers(0, 4))
-    def acknowledge(self, which: int, creditor: str, amount: int, quarters: int) -> None:
+    @rule(which=st.integers(0, 30), creditor=names, debtor=names, amount=amounts, quarters=st.integers(0, 4))
+    def acknowledge(self, which: int, creditor: str, debtor: str, amount: int, quarters: int) -> None:
         reference = (which + 1).to_bytes(32, "big")
         if quarters and self.model.references:  # so much of what is left of a notice; else mostly refused
-            creditor, reference = list(self.model.references)[which % len(self.model.references)]
-            given = self.model.references[creditor, reference]
+            creditor, debtor, reference = list(self.model.references)[which % len(self.model.references)]
+            given = self.model.references[creditor, debtor, reference]
             amount = given.acknowledged + (given.amount - given.acknowledged) * quarters // 4
         self.both(
-            lambda: self.model.acknowledge(creditor, reference, amount),
-            lambda: money.acknowledge(self.market, creditor, reference, amount),
+            lambda: self.model.acknowledge(creditor, debtor, reference, amount),
+            lambda: money.acknowledge(self.market, creditor, reference, amount, debtor),
         )
 
     @rule(seconds=st.sampled_from((1, INTERVAL - 1, INTERVAL, DUE_TIME)))

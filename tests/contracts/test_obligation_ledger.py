@@ -415,7 +415,12 @@ def test_acknowledgements_add_up_and_close_in_the_notices_order(market: Market) 
     money.notify(market, "platform_a", money.notice(market, "platform_a", "platform_b", order, 5 * UNIT))
     money.acknowledge(market, "platform_b", REFERENCE, UNIT)
     assert money.events(market.obligations, "Acknowledged") == [
-        {"creditor": market.members["platform_b"].id, "reference_hash": REFERENCE, "acknowledged": UNIT}
+        {
+            "creditor": market.members["platform_b"].id,
+            "debtor": market.members["platform_a"].id,
+            "reference_hash": REFERENCE,
+            "acknowledged": UNIT,
+        }
     ]
     assert money.events(market.obligations, "Closed") == [{"number": 3, "amount": UNIT, "open_amount": 2 * UNIT}]
     money.acknowledge(market, "platform_b", REFERENCE, 4 * UNIT)
@@ -462,15 +467,25 @@ def test_what_another_reference_paid_is_not_paid_again(market: Market) -> None:
         money.acknowledge(market, "platform_b", REFERENCE, 3 * UNIT)
 
 
+def test_nobody_uses_up_another_debtors_reference(market: Market) -> None:
+    honest = money.debt(market, "platform_a", "platform_b", 2 * UNIT)
+    other = money.debt(market, "platform_c", "platform_b", UNIT)
+    money.notify(market, "platform_c", money.notice(market, "platform_c", "platform_b", [other], UNIT))
+    money.notify(market, "platform_a", money.notice(market, "platform_a", "platform_b", [honest], 2 * UNIT))
+    money.acknowledge(market, "platform_b", REFERENCE, 2 * UNIT, debtor="platform_a")
+    assert (stored(market, honest)[3], stored(market, other)[3]) == (2 * UNIT, 0)
+
+
 def test_an_acknowledgement_is_the_creditors_word(market: Market) -> None:
     number = money.debt(market, "platform_a", "platform_b", UNIT)
     money.notify(market, "platform_a", money.notice(market, "platform_a", "platform_b", [number], UNIT))
-    value = Acknowledgement(market.members["platform_b"].id, REFERENCE, UNIT)
+    value = Acknowledgement(market.members["platform_b"].id, market.members["platform_a"].id, REFERENCE, UNIT)
     bad = [
         market.sign("platform_a", value),
         market.sign("platform_b", replace(value, acknowledged=UNIT - 1)),
         market.sign("platform_b", replace(value, reference_hash=b"\x02" * 32)),
         market.sign("platform_b", replace(value, creditor=market.members["platform_a"].id)),
+        market.sign("platform_b", replace(value, debtor=market.members["platform_c"].id)),
         UNSIGNED,
     ]
     for signature in bad:

@@ -390,6 +390,16 @@ def test_settling_downwards_owes_back_and_pulls_nothing(market: Market) -> None:
     assert money.word(market, CYCLE, "platform_a", "platform_b") == 65 << 96 | 3 << 192
 
 
+def test_only_the_difference_is_paid_again(market: Market) -> None:
+    money.deposit(market, "platform_a", 100)
+    money.lock(market, CYCLE, [("platform_a", "platform_b", 100)])
+    assert money.settle(market, CYCLE, "platform_a", "platform_b", 30, 1, 70) == (30, 0, 0)
+    assert money.settle(market, CYCLE, "platform_a", "platform_b", 50, 2, 50) == (20, 0, 0)
+    assert money.settle(market, CYCLE, "platform_a", "platform_b", 50, 3, 50) == (0, 0, 0)
+    assert money.word(market, CYCLE, "platform_a", "platform_b") == 50 | 50 << 96 | 3 << 192
+    assert money.free(market, "platform_b") == 50
+
+
 def test_the_two_directions_of_a_pair_are_apart(market: Market) -> None:
     money.deposit(market, "platform_a", 100)
     money.lock(market, CYCLE, [("platform_a", "platform_b", 100)])
