@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test lint format types imports gates vectors coverage clean
+.PHONY: help setup setup-run demo test lint format types imports gates vectors coverage readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -43,8 +43,11 @@ gates: setup ## rules for contract sources, their warnings and sizes; a test for
 vectors: setup ## rewrites the conformance vectors from the reference; the tests compare them
 	@$(BIN)/python -m scripts.make_vectors
 
-coverage: setup ## contract tests, with line and branch coverage of the contracts
-	@$(BIN)/pytest -n 2 -q --cov --cov-report=term tests/contracts $(ARGS)
+coverage: setup ## contract tests, with the lines and conditions of the contracts that they ran
+	@$(BIN)/python scripts/contract_coverage.py $(ARGS)
+
+readme: demo ## the README's figures, from a run of the demo
+	@$(BIN)/python scripts/readme_figures.py
 
 clean: ## removes what was built; the environment stays
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* *.egg-info

@@ -13,7 +13,7 @@ from typing import Any
 import boa  # type: ignore[import-untyped]
 
 from settlement import typed_data
-from settlement.config import Config, code
+from settlement.config import Config
 from settlement.hashing import keccak256
 from settlement.trade import Signature
 
