@@ -14,10 +14,10 @@ from .interfaces import Types
 
 implements: IAllocationOracle
 
+from .modules import hot_keys
 from .modules import merkle
 from .modules import preimages
 from .modules import roles
-from .modules import signatures
 from .modules import typed_data
 
 # Kinds in the accumulator.
@@ -261,7 +261,7 @@ def post(allocation: Types.Allocation, signature: Types.Signature, wallet_signat
     struct_hash: bytes32 = typed_data._allocation(allocation)
     standing: uint256 = staticcall REGISTRY.standing(utility)
     assert roles._roles(standing) & roles.UTILITY != 0, "AllocationOracle: not a utility"
-    assert self._is_signed(
+    assert hot_keys._is_signed(
         standing, typed_data._digest(DOMAIN_SEPARATOR, struct_hash), signature, wallet_signatures
     ), "AllocationOracle: wrong signature"
 
@@ -452,24 +452,6 @@ def _last_attempt(cycle: uint64, run: uint256, utility: bytes32) -> uint32:
     if self.posted[cycle][run][utility] == empty(bytes32):
         return 0
     return self.later_attempts[cycle][run][utility] + 1
-
-
-@view
-@internal
-def _is_signed(
-    standing: uint256, digest: bytes32, signature: Types.Signature, wallet_signatures: DynArray[Bytes[1024], 1]
-) -> bool:
-    """
-    @notice Whether the hot key in a standing word signed the digest.
-    """
-    if roles._is_contract(standing):
-        return (
-            signature.v == 0
-            and len(wallet_signatures) == 1
-            and signatures._wallet_accepts(roles._key(standing), digest, wallet_signatures[0])
-        )
-    signer: address = signatures._recover(digest, signature)
-    return signer != empty(address) and signer == roles._key(standing)
 
 
 @pure
