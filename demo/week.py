@@ -363,7 +363,9 @@ class Week:
         result = desk.result(day.cycle, 0, day.rule_marks())
         settled = {leaf.trade_digest for leaf in result.rows[pair].leaves}
         claims = [self.settling.claim(day, 0, one, desk) for one in trades if one.digest in settled]
-        day.facts.append(f"{len(trades)} trades registered one by one, {len(claims)} claimed and computed on chain")
+        day.facts.append(
+            f"{len(trades)} trades registered one by one; the {len(claims)} that settle at something claimed"
+        )
 
         def apply() -> None:
             for claim in claims:
