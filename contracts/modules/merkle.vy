@@ -13,15 +13,6 @@ CHUNK_LEVELS: constant(uint256) = 7
 
 @pure
 @internal
-def _node(left: bytes32, right: bytes32) -> bytes32:
-    """
-    @notice The hash of an inner node.
-    """
-    return keccak256(concat(0x01, left, right))
-
-
-@pure
-@internal
 def _verify(root: bytes32, count: uint256, index: uint256, leaf: bytes32, path: DynArray[bytes32, 24]) -> bool:
     """
     @notice Whether `leaf`, a leaf's hash, stands at `index` of the tree of `count` leaves under `root`.
