@@ -23,7 +23,7 @@ from typing import Any
 from vyper import ast as vy_ast
 from vyper.compiler.input_bundle import FilesystemInputBundle
 from vyper.compiler.phases import CompilerData
-from vyper.compiler.settings import OptimizationLevel, Settings
+from vyper.compiler.settings import OptimizationLevel, Settings, anchor_settings
 from vyper.exceptions import VyperException
 from vyper.semantics.types.function import ContractFunctionT
 from vyper.warnings import VyperWarning
@@ -139,7 +139,9 @@ def check_sizes(folder: Path) -> tuple[list[Size], list[Fault]]:
                 with warnings.catch_warnings():
                     warnings.simplefilter("error", category=VyperWarning)
                     made = compiler(folder, path, target)
-                    size = len(made.bytecode_runtime) + made.global_ctx.immutable_section_bytes
+                    # The code generator reads the settings in force, not those of its input.
+                    with anchor_settings(made.settings):
+                        size = len(made.bytecode_runtime) + made.global_ctx.immutable_section_bytes
             except (VyperException, VyperWarning) as error:
                 found.append(Fault(file, 1, "compiles", f"{target}: {first_line(error)}"))
                 continue

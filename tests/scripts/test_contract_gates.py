@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chain import artifacts
 from scripts import contract_gates
 
 GOOD = '''# pragma version 0.4.3
@@ -213,6 +214,16 @@ def test_kill_tag_is_missing_or_empty(folder: Path) -> None:
         assert "kill" in dict(seed(folder, body))
 
 
+# Without MCOPY and PUSH0 this is longer, so the EVM version shows in its size.
+COPIES = """
+
+@external
+def copies(words: DynArray[bytes32, 24]) -> DynArray[bytes32, 24]:
+    others: DynArray[bytes32, 24] = words
+    return others
+"""
+
+
 def test_length(folder: Path) -> None:
     room = 400 - contract_gates.code_lines(GOOD)
     more = "".join(f"CONSTANT_{number}: constant(uint256) = {number}\n" for number in range(room))
@@ -237,6 +248,13 @@ def test_warning_is_an_error(folder: Path) -> None:
     _, faults = contract_gates.check_sizes(folder)
     assert [(fault.file, fault.gate) for fault in faults] == [("contracts/Bad.vy", "compiles")] * 2
     assert "enum" in faults[0].message
+
+
+def test_size_is_that_of_the_code_that_deployments_use(folder: Path, tmp_path: Path) -> None:
+    body = GOOD + "\n\n@deploy\ndef __init__():\n    pass\n" + COPIES
+    (folder / "Good.vy").write_text(body)
+    (london,) = [size for size in contract_gates.check_sizes(folder)[0] if size.target == "london"]
+    assert london.size == len(artifacts.load("Good", folder, tmp_path / "cache").runtime)
 
 
 def test_size_counts_the_immutables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
