@@ -19,11 +19,9 @@ from settlement.hashing import Hash32
 from settlement.placed import Side
 from store.records import Way
 
-# Gas targets by operation (docs/mechanism.md); a row, leaf or claim where the call carries several.
+# Gas targets, a row or leaf where the call carries several; only of operations that the targets are set for.
 TARGETS: dict[str, int] = {
     "commit a batch, 2 signatures, 0 locks": 105_000,
-    "register a trade, 4 signatures, 1 lock": 200_000,
-    "register a trade, 5 signatures, 1 lock": 200_000,
     "post an allocation": 80_000,
     "attest a row, 3 of 4": 130_000,
     "publish leaves, a leaf": 3_900,

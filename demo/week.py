@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from chain.contract import Event
 from demo import calendar, stories
 from demo.account import money_text
 from demo.day import Day, Market, Run
 from demo.debts import Debts
 from demo.market import PlannedTrade
 from demo.members import Member
-from demo.rows import Packet, Settling, judge, pairs_of, with_one_leaf_changed
+from demo.rows import Disagreement, Packet, Settling, judge, pairs_of, with_one_leaf_changed
 from demo.schedule import Schedule
 from demo.stories import StoryDoesNotFit
 from demo.trading import Pair, SignedTrade
@@ -212,8 +213,7 @@ class Week:
         day.facts.append(f"{self.silent.name} answered nothing about {len(pairs)} rows")
         for pair in pairs:
             wants = pair[0] if pair[1] == self.silent.id else pair[1]
-            packet = self._packet(day, pair, wants)
-            content = self._recomputed_alike(day, pair, packet, attestors)
+            content = self._recomputed_alike(day, pair, wants, attestors)
             self._attest_publish_apply(day, content, attestors, now + calendar.CONFIG.attest_wait)
 
     def _disputed_pair(self, day: Day, pairs: Sequence[Pair]) -> Pair:
@@ -229,7 +229,7 @@ class Week:
     def _attest_falsely(self, day: Day, pair: Pair) -> None:
         """Three collude and sign a row with one leaf changed; the fourth recomputes, refuses, and strikes it."""
         *colluding, honest = self.market.members.utilities
-        packet = self._packet(day, pair, pair[1])
+        packet = self._packet(day, pair, pair[1], honest)
         right = self.settling.recompute(day, 0, pair, packet)
         false = with_one_leaf_changed(right, 10**calendar.CONFIG.money_decimals)
         refusal = judge(right, false)
@@ -257,18 +257,22 @@ class Week:
 
         self._at_day(day, wait, "three attestors sign a false row", attest)
 
-    def _packet(self, day: Day, pair: Pair, wants: Hash32) -> Packet:
+    def _packet(self, day: Day, pair: Pair, wants: Hash32, attestor: Member) -> Packet:
+        """What the side that wants the row hands one attestor, who reads it from its own folder."""
         members = self.market.members
         name = f"{day.number}-{members.name(pair[0])}-{members.name(pair[1])}"
-        folder = members.by_id[wants].folder / "packets" / name
+        folder = attestor.folder / "packets" / name
         self.settling.hand_over(day, 0, pair, members.by_id[wants], folder)
         return Packet.read(folder)
 
-    def _recomputed_alike(self, day: Day, pair: Pair, packet: Packet, attestors: Sequence[Member]) -> RowContent:
-        contents = [self.settling.recompute(day, 0, pair, packet) for _ in attestors]
-        if any(content != contents[0] for content in contents):
-            raise StoryDoesNotFit("attestors do not agree")
-        return contents[0]
+    def _recomputed_alike(self, day: Day, pair: Pair, wants: Hash32, attestors: Sequence[Member]) -> RowContent:
+        """The row as the side that wants it has it, if every attestor's own packet comes to the same."""
+        shown, _ = self.market.desk(wants).row(day.cycle, 0, day.rule_marks(), pair)
+        for attestor in attestors:
+            own = self.settling.recompute(day, 0, pair, self._packet(day, pair, wants, attestor))
+            if own != shown:
+                raise Disagreement(f"{attestor.name} refuses at {judge(own, shown)}")
+        return shown
 
     def _attest_publish_apply(self, day: Day, content: RowContent, attestors: Sequence[Member], time: int) -> None:
         def attest() -> None:
@@ -292,20 +296,10 @@ class Week:
                 leaf = served.leaf
                 if fault_by_rule(leaf, calendar.CONFIG.allocation_rule) is Fault.NONE:
                     continue
-                world.send("void a group", "AllocationFaults", "void_by_rule", day.cycle, served.utility, served.shown)
-                day.marks.append(
-                    RecordedMark(
-                        MarkKind.VOID,
-                        0,
-                        served.utility,
-                        leaf.meter,
-                        leaf.slot_start,
-                        leaf.side,
-                        bytes(32),
-                        0,
-                        world.last_time,
-                    )
+                sent = world.send(
+                    "void a group", "AllocationFaults", "void_by_rule", day.cycle, served.utility, served.shown
                 )
+                day.marks += [self._void(event) for event in sent.named("GroupVoided")]
                 waiting = sum(
                     (one.trade.seller_meter if leaf.side else one.trade.buyer_meter) == leaf.meter
                     and one.trade.slot_start == leaf.slot_start
@@ -314,6 +308,16 @@ class Week:
                 day.facts.append(f"{watcher.name} proved it with one leaf; {waiting} trades of that meter wait")
                 return
         raise StoryDoesNotFit("day 5: nobody was served a wrong leaf")
+
+    def _void(self, event: Event) -> RecordedMark:
+        """The mark as the chain reported it."""
+        return RecordedMark(
+            kind=MarkKind.VOID,
+            **{name: event[name] for name in ("run", "utility", "meter", "slot_start", "side")},
+            trade_digest=bytes(32),
+            wh=0,
+            recorded_at=self.market.world.last_time,
+        )
 
     # --- day 6 ---
 

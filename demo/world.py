@@ -35,7 +35,7 @@ DEPOSIT_SYMBOL = "dINR"
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A transaction that went through, and the events in it of the contract that was called."""
+    """A transaction that went through, and the events in it of all the market's contracts."""
 
     receipt: Receipt
     events: tuple[Event, ...]
@@ -153,7 +153,7 @@ class World:
         use = self.gas[operation]
         use.used.append(receipt.gas_used)
         use.units.append(units)
-        return Sent(receipt, tuple(self._contracts[contract].events_in(receipt)))
+        return Sent(receipt, tuple(event for one in self._contracts.values() for event in one.events_in(receipt)))
 
     def call(self, contract: str, function: str, *arguments: object) -> Any:
         """Asks a view."""
