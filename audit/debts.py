@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from audit.comparison import compare
-from audit.evidence import Context, struct
+from audit.evidence import Context
 from audit.findings import Check, Report
 from audit.recorded import NO_SIGNATURE, SIGNATURE_COLUMNS
+from chain.evidence import struct
 from settlement import typed_data
 from settlement.hashing import Hash32
 from settlement.trade import PaymentNotice

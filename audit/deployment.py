@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from audit.evidence import Context, struct, template_of
+from audit.evidence import Context
 from audit.findings import Check, Report
 from chain.artifacts import Artifact
 from chain.deployment import FILE, DeploymentRecord
+from chain.evidence import struct, template_of
 from settlement.config import Config
 from settlement.errors import SettlementError
 from settlement.identity import market_id, member_id

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from audit.evidence import Context, Event
+from audit.evidence import Context
 from audit.findings import Check, Report
+from chain.evidence import Event
 from settlement.hashing import Hash32
 from store.records import SettledRow
 

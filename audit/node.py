@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any
 
-from audit.evidence import Event
 from chain.contract import Contract
 from chain.deployment import DeploymentRecord
+from chain.evidence import Event
 from chain.rpc import Rpc, binary
 from settlement.hashing import Hash32
 

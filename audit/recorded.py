@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 
 from audit.comparison import compare
-from audit.evidence import Context, Event, struct
+from audit.evidence import Context
 from audit.findings import Check, Report
 from audit.run_records import RunRecords
+from chain.evidence import Event, struct
 from settlement import preimages, typed_data
 from settlement.config import Config
+from settlement.figures import MarkKind
 from settlement.hashing import ZERO_HASH, Hash32
 from settlement.placed import Side
 from settlement.preimages import Act
@@ -18,7 +20,6 @@ from settlement.trade import Allocation, Claim, Curtailment, Signature, Trade
 from settlement.units import Calendar
 from store import tables
 from store.records import (
-    MarkKind,
     PostedAllocation,
     RecordedClaim,
     RecordedCommitment,

@@ -11,9 +11,10 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 
 from audit.comparison import compare
-from audit.evidence import Context, Event, struct
+from audit.evidence import Context
 from audit.findings import Check, Report
 from audit.run_records import RunRecords
+from chain.evidence import Event, struct
 from settlement import typed_data
 from settlement.cycle import RunResult
 from settlement.errors import SettlementError

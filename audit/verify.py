@@ -9,9 +9,8 @@ from audit import recorded
 from audit.allocations import KnownLeaves, check_allocations
 from audit.debts import check_debts
 from audit.deployment import check_deployment
-from audit.evidence import Chain, Context, Evidence
+from audit.evidence import Chain, Context
 from audit.findings import Check, Report, Verdict
-from audit.marks import marks_of
 from audit.money import FiledRow, check_money
 from audit.node import NodeChain
 from audit.rows import check_claimed_figures, check_rows
@@ -20,6 +19,8 @@ from audit.trades import KnownTrades, check_trades
 from chain import artifacts
 from chain.artifacts import Artifact
 from chain.deployment import DeploymentRecord
+from chain.evidence import Evidence
+from chain.marks import marks_of
 from chain.rpc import Rpc
 from settlement.cycle import settle_run
 from settlement.figures import Terms

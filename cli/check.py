@@ -16,10 +16,9 @@ import click
 from chain.deployment import FILE, DeploymentRecord
 from chain.errors import DeploymentMismatch
 from cli.exits import BadInput, SomethingMissing
+from member.lines import NO_ZONE, LineError
 from oracle.gaps import Gap, gaps
-from oracle.lines import NO_ZONE, LineError
 from oracle.meters import read_meters, read_readings
-from oracle.trades import Market, read_trades
 from settlement.errors import FormulaError, SettlementError
 from settlement.formula.compiler import Binding, compile_formula
 from settlement.formula.templates import SHIPPED_BY_ID, Flow, Role, Template
@@ -27,6 +26,7 @@ from settlement.units import epoch_seconds, kwh_text, time_text
 from settlement.validity import MemberRole
 from store.errors import FolderError
 from store.folders import config_from_document
+from trading.exported import Market, read_trades
 
 Command = Callable[..., Any]
 

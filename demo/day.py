@@ -21,13 +21,12 @@ from oracle.meters import Direction, MeterReading, read_readings
 from settlement import cycle as rules
 from settlement import preimages
 from settlement.faults import Status
-from settlement.figures import Marks, SideMarks
+from settlement.figures import MarkKind, Marks, SideMarks
 from settlement.hashing import Hash32
 from settlement.placed import PlacedTrade as CountingTrade
 from settlement.placed import Side
 from settlement.trade import Allocation, Curtailment, Lock, TradeBatch, TradeLocks
 from store.records import (
-    MarkKind,
     MemberSignature,
     PlacedTrade,
     PostedAllocation,

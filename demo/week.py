@@ -20,12 +20,13 @@ from demo.trading import Pair, SignedTrade
 from settlement.config import DAY, HOUR
 from settlement.cycle import UtilityAllocation
 from settlement.faults import Fault, Status, fault_by_rule
+from settlement.figures import MarkKind
 from settlement.flows import Pair as MemberPair
 from settlement.hashing import Hash32
 from settlement.rows import RowContent
 from settlement.trade import Row
 from settlement.units import kwh_text
-from store.records import MarkKind, MemberSignature, PlacedTrade, RecordedMark, SettledRow, Way
+from store.records import MemberSignature, PlacedTrade, RecordedMark, SettledRow, Way
 
 MINUTE = 60
 RUN_0_DEADLINE = 12 * HOUR

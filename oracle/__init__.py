@@ -1,1 +1,1 @@
-"""Input as it comes from outside: strict readers of readings and trades, and what is missing from them."""
+"""A utility's daemon: meter readings in, allocated to trades, signed, posted, served, watched."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from oracle.lines import Cells, FieldError, field_value, read_lines
+from member.lines import Cells, FieldError, field_value, read_lines
 from settlement.identity import canonical_meter_id
 from settlement.units import Calendar, epoch_seconds, metered_wh
 

@@ -26,6 +26,17 @@ class Origin(IntEnum):
     RECORDED = 2
 
 
+class MarkKind(IntEnum):
+    """What happened to a group or a side, numbered as in the accumulator."""
+
+    VOID = 4
+    CONTEST = 5
+    DEMAND = 6
+    ANSWER = 7
+    FIGURE = 8
+    TWICE = 9
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """The energy of one side, Wh. `run` is the leaf's run, or the one before whose seal the figure was recorded."""

@@ -8,7 +8,7 @@ that does not apply is 0, never absent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
 from settlement.hashing import Hash32
 from settlement.trade import (
@@ -25,17 +25,6 @@ from settlement.trade import (
     Signature,
     Trade,
 )
-
-
-class MarkKind(IntEnum):
-    """What happened to a group or a side, numbered as in the accumulator."""
-
-    VOID = 4
-    CONTEST = 5
-    DEMAND = 6
-    ANSWER = 7
-    FIGURE = 8
-    TWICE = 9
 
 
 class Way(StrEnum):

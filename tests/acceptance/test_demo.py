@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from settlement.figures import MarkKind
 from store.folders import read_table, run_folder, run_folders
-from store.records import MarkKind, Way
+from store.records import Way
 from store.tables import ALLOCATIONS, CLAIMS, CURTAILMENTS, MARKS, ROWS
 from tests.acceptance.conftest import DemoRun
 

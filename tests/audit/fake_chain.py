@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.evidence import Event
 from chain.artifacts import Artifact
+from chain.evidence import Event
 from settlement.config import HOUR, Config
 from settlement.hashing import Hash32, keccak256
 from settlement.identity import member_id

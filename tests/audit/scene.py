@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from audit.evidence import struct
 from audit.money import PairAccount
+from chain.evidence import struct
 from settlement import preimages, typed_data
 from settlement.config import HOUR, code
 from settlement.cycle import Group, RunResult, SlotReading, UtilityAllocation, allocate_utility, settle_run
 from settlement.faults import Status
-from settlement.figures import Marks, SeenLeaf, Terms
+from settlement.figures import MarkKind, Marks, SeenLeaf, Terms
 from settlement.formula.templates import SHIPPED_BY_ID
 from settlement.hashing import ZERO_HASH, Hash32, keccak256
 from settlement.placed import Side
@@ -29,7 +29,6 @@ from settlement.trade import (
     RowAttestation,
 )
 from store.records import (
-    MarkKind,
     MemberSignature,
     PostedAllocation,
     RecordedClaim,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from chain.deployment import DeploymentRecord
 from oracle.meters import COLUMNS as READING_COLUMNS
-from oracle.trades import COLUMNS as TRADE_COLUMNS
 from settlement.config import HOUR, Config
 from settlement.formula.templates import SHIPPED
 from settlement.identity import member_id
 from settlement.validity import MemberRole
 from store.folders import config_document
+from trading.exported import COLUMNS as TRADE_COLUMNS
 
 CONFIG = replace(Config(), gate=4 * HOUR)
 MEMBERS = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.lines import LineError
+from member.lines import LineError
 from oracle.meters import Direction, MeterReading, Quality, read_meters, read_readings
 from settlement.config import DAY, HOUR, Config
 from settlement.units import Calendar

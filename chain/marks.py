@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from audit.evidence import Event, Evidence
+from chain.evidence import Event, Evidence
 from settlement import preimages
-from settlement.figures import UNMARKED, Marks, SideMarks
+from settlement.figures import UNMARKED, MarkKind, Marks, SideMarks
 from settlement.hashing import Hash32
 from settlement.placed import PlacedTrade, Side
-from store.records import MarkKind
 
 
 def marks_of(evidence: Evidence, cycle: int, run: int, trades: Iterable[PlacedTrade]) -> Marks:

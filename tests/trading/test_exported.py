@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oracle.lines import NO_ZONE, LineError
-from oracle.trades import COLUMNS, ExportedTrade, Market, read_trades
+from member.lines import NO_ZONE, LineError
 from settlement.config import HOUR, Config
 from settlement.formula.templates import (
     FIXED_PRICE_SETTLED,
@@ -21,6 +20,7 @@ from settlement.formula.templates import (
 from settlement.hashing import ZERO_HASH
 from settlement.identity import member_id
 from settlement.validity import MemberRole
+from trading.exported import COLUMNS, ExportedTrade, Market, read_trades
 
 ZONE = timezone(timedelta(hours=5, minutes=30))
 NOON = 1785652200  # 12:00 on 2 August 2026 in India

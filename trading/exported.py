@@ -12,7 +12,7 @@ from datetime import tzinfo
 from functools import cached_property
 from pathlib import Path
 
-from oracle.lines import Cells, FieldError, field_value, read_lines
+from member.lines import Cells, FieldError, field_value, read_lines
 from settlement.config import Config
 from settlement.errors import SettlementError
 from settlement.formula.compiler import FLAT_SUFFIX

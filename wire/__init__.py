@@ -1,0 +1,1 @@
+"""What travels between members and the gateway: JSON forms, signed requests, problem documents."""
