@@ -21,3 +21,7 @@ class FolderError(StoreError):
         self.line = line
         self.field = field
         self.message = message
+
+
+class DatabaseUnfit(Exception):
+    """The database is of a kind, or in a state, that this program cannot work with."""

@@ -19,6 +19,7 @@ from settlement.formula.compiler import FLAT_SUFFIX
 from settlement.formula.templates import Role, Template
 from settlement.hashing import ZERO_HASH, Hash32
 from settlement.identity import canonical_meter_id, member_id
+from settlement.order import Order
 from settlement.units import Calendar, epoch_seconds, flat_rate, rate_per_kwh, stamp_seconds, time_text, traded_wh
 from settlement.validity import MemberRole
 
@@ -63,32 +64,7 @@ class Market:
         return self.config.currency.rstrip(b"\0").decode("ascii", "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedTrade:
-    """One sale in one slot, before it is salted and signed.
-
-    Members are ids, meters canonical, times epoch seconds, `rates` in the template's order in base units (per kWh, or
-    as they stand where the name says `#FLAT`).
-    """
-
-    transaction_id: str
-    order_item_id: str
-    template: Template
-    buyer_platform: Hash32
-    seller_platform: Hash32
-    buyer_utility: Hash32
-    seller_utility: Hash32
-    grid_operator: Hash32
-    buyer_meter: str
-    seller_meter: str
-    slot_start: int
-    contracted_wh: int
-    rates: tuple[int, ...]
-    traded_at: int
-    valid_until: int
-
-
-def read_trades(path: Path, market: Market, at: int | None = None) -> tuple[ExportedTrade, ...]:
+def read_trades(path: Path, market: Market, at: int | None = None) -> tuple[Order, ...]:
     """The trades of a file, in its order; a line that repeats an earlier one is dropped.
 
     `at` (epoch seconds) also refuses what can no longer be committed at that time. Raises LineError at the first line
@@ -99,17 +75,17 @@ def read_trades(path: Path, market: Market, at: int | None = None) -> tuple[Expo
     )
 
 
-def _identity(trade: ExportedTrade) -> tuple[object, ...]:
+def _identity(trade: Order) -> tuple[object, ...]:
     """What makes a trade one, as in `settlement.identity.trade_id`."""
     return trade.buyer_platform, trade.seller_platform, trade.transaction_id, trade.order_item_id, trade.slot_start
 
 
-def _trade(cells: Cells, market: Market, at: int | None) -> ExportedTrade:
+def _trade(cells: Cells, market: Market, at: int | None) -> Order:
     template = _template(cells["template"], market)
     slot_start = _slot(cells["slot_start"], market, at)
     traded_at, valid_until = _validity(cells, market, slot_start, at)
     _check_currency(cells["currency"], market)
-    return ExportedTrade(
+    return Order(
         transaction_id=_label("transaction_id", cells),
         order_item_id=_label("order_item_id", cells),
         template=template,

@@ -20,7 +20,8 @@ from settlement.formula.templates import (
 from settlement.hashing import ZERO_HASH
 from settlement.identity import member_id
 from settlement.validity import MemberRole
-from trading.exported import COLUMNS, ExportedTrade, Market, read_trades
+from settlement.order import Order
+from trading.exported import COLUMNS, Market, read_trades
 
 ZONE = timezone(timedelta(hours=5, minutes=30))
 NOON = 1785652200  # 12:00 on 2 August 2026 in India
@@ -66,7 +67,7 @@ GOOD = {
 }
 
 
-def read(tmp_path: Path, *lines: dict[str, str], at: int | None = None, market: Market = INDIA) -> list[ExportedTrade]:
+def read(tmp_path: Path, *lines: dict[str, str], at: int | None = None, market: Market = INDIA) -> list[Order]:
     path = tmp_path / "trades.csv"
     rows = [",".join(COLUMNS), *(",".join(line[column] for column in COLUMNS) for line in lines)]
     path.write_bytes("\r\n".join(rows).encode("utf-8", "surrogateescape"))
@@ -75,7 +76,7 @@ def read(tmp_path: Path, *lines: dict[str, str], at: int | None = None, market: 
 
 def test_a_good_line(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD) == [
-        ExportedTrade(
+        Order(
             transaction_id="tx-1",
             order_item_id="item-1",
             template=FIXED_PRICE_SETTLED,

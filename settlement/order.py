@@ -1,0 +1,95 @@
+"""An order: one agreed sale in one slot, as platforms know it, before its meters are coded and anybody signed.
+
+Whatever it came as (a Beckn message, a CSV line), it becomes this; `Order.trade` makes of it what is signed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from settlement.formula.templates import Template
+from settlement.hashing import ZERO_HASH, Hash32, keccak256
+from settlement.identity import trade_id
+from settlement.trade import Trade
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One sale in one slot.
+
+    Members are ids, meters canonical texts, times epoch seconds, `rates` in the template's order in base units (per
+    kWh, or as they stand where the name says `#FLAT`).
+    """
+
+    transaction_id: str
+    order_item_id: str
+    template: Template
+    buyer_platform: Hash32
+    seller_platform: Hash32
+    buyer_utility: Hash32
+    seller_utility: Hash32
+    grid_operator: Hash32
+    buyer_meter: str
+    seller_meter: str
+    slot_start: int
+    contracted_wh: int
+    rates: tuple[int, ...]
+    traded_at: int
+    valid_until: int
+
+    def trade_id(self, revision: int = 0) -> Hash32:
+        """The id that people and messages use for the trade. Raises SettlementError for figures that do not fit."""
+        return trade_id(
+            self.buyer_platform,
+            self.seller_platform,
+            self.transaction_id,
+            self.order_item_id,
+            self.slot_start,
+            revision,
+        )
+
+    def trade(
+        self,
+        slot_length: int,
+        buyer_meter: Hash32,
+        seller_meter: Hash32,
+        salt: Hash32,
+        order_document: bytes,
+        revision: int = 0,
+    ) -> Trade:
+        """What the order's members sign.
+
+        `buyer_meter` and `seller_meter` are the pseudonyms that the meters' utilities gave for the slot's cycle,
+        `order_document` the canonical bytes of the order that `salt` hides.
+        """
+        return Trade(
+            trade_id=self.trade_id(revision),
+            template=self.template.template_id,
+            buyer_platform=self.buyer_platform,
+            seller_platform=self.seller_platform,
+            buyer_utility=self.buyer_utility,
+            seller_utility=self.seller_utility,
+            grid_operator=self.grid_operator,
+            market_agent=ZERO_HASH,
+            buyer_meter=buyer_meter,
+            seller_meter=seller_meter,
+            slot_start=self.slot_start,
+            slot_end=self.slot_start + slot_length,
+            contracted_wh=self.contracted_wh,
+            traded_at=self.traded_at,
+            valid_until=self.valid_until,
+            rates=self.rates,
+            order_hash=order_hash(salt, order_document),
+            salt=salt,
+        )
+
+
+def order_hash(salt: Hash32, order_document: bytes) -> Hash32:
+    """What a trade says of its order: whoever knows the salt can tell whether a document is the one."""
+    return keccak256(salt, order_document)
+
+
+def split_quantity(total_wh: int, slots: int) -> tuple[int, ...]:
+    """A quantity over several slots in equal parts: what does not divide goes, a Wh each, to the earliest."""
+    share, rest = divmod(total_wh, slots)
+    return tuple(share + (place < rest) for place in range(slots))
