@@ -3,10 +3,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test lint format types imports gates vectors coverage readme clean
+.PHONY: help setup setup-run demo test test-postgres migration lint format types imports gates vectors coverage readme clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: ## environment for tests and checks: .venv, local chain, measured homes
 	@scripts/setup.sh dev
@@ -19,6 +19,12 @@ demo: setup-run ## the demo market, from real homes to verified money; options t
 
 test: setup ## all tests; options through ARGS=
 	@$(BIN)/pytest -n 2 $(ARGS)
+
+test-postgres: setup ## the tests of the database on PostgreSQL, which is started for it and removed afterwards
+	@$(BIN)/python -m scripts.postgres $(BIN)/pytest -n 2 -m postgres $(ARGS)
+
+migration: setup ## the next migration, from the tables in store/; say what changes through ARGS='"..."'
+	@$(BIN)/python -m scripts.migration add $(ARGS)
 
 lint: setup ## style of the Python sources, and no floats in the settlement rules
 	@$(BIN)/ruff check .

@@ -25,3 +25,11 @@ class FolderError(StoreError):
 
 class DatabaseUnfit(Exception):
     """The database is of a kind, or in a state, that this program cannot work with."""
+
+
+class IndexOutrun(Exception):
+    """The index is no longer where its follower left it: another one follows into the same database."""
+
+
+class DatabaseUnreachable(DatabaseUnfit):
+    """The database is not there, cannot be opened, or another process works with it."""

@@ -1,8 +1,8 @@
-"""The rows of the tables in a record folder, where `settlement` has no value that is already the row.
+"""What is remembered, where `settlement` has no value that is already it: in record folders, and on a member's desk.
 
-Field names and their order are the columns' (`docs/protocol.md`, section 11); a field that is itself a value of
-`settlement` stands for all of its columns. Energy is Wh, money base units, times UTC epoch seconds; a time or word
-that does not apply is 0, never absent.
+For the tables of a record folder the names of the fields and their order are the columns' (`docs/protocol.md`, section
+11); a field that is itself a value of `settlement` stands for all of its columns, and a time or word that does not
+apply is 0, never absent. Energy is Wh, money base units, times UTC epoch seconds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from settlement.trade import (
     PaymentNotice,
     Place,
     Row,
+    ShownLeaf,
     Signature,
     Trade,
 )
@@ -226,3 +227,110 @@ class RecordedNotice:
     signature: Signature
     acknowledged: int
     acknowledged_at: int
+
+
+# --- on a member's desk (`store.desk`) ---
+
+ROW_STATES = frozenset({"proposed", "agreed", "submitted", "applied", "disagreed", "struck"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServedLeaf:
+    """A leaf as its utility serves it to the signers of the trade: position and proof in the tree it posted."""
+
+    run: int
+    utility: Hash32
+    root: Hash32
+    count: int
+    position: int
+    leaf: AllocationLeaf
+    path: tuple[Hash32, ...]
+
+    @property
+    def shown(self) -> ShownLeaf:
+        """As contracts take it."""
+        return ShownLeaf(self.run, self.root, self.count, self.position, self.leaf, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterPseudonym:
+    """What a meter is called in one cycle: `meter` is the hash of the salt and `meter_id`, which its utility knows."""
+
+    utility: Hash32
+    meter_id: str
+    cycle: int
+    salt: Hash32
+    meter: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTrade:
+    """A trade before it has a place: how far it got, and who has signed it, in the order of `trade.signers`."""
+
+    digest: Hash32
+    trade: Trade
+    cycle: int
+    state: str
+    signatures: tuple[MemberSignature, ...]
+
+    @property
+    def missing(self) -> tuple[Hash32, ...]:
+        """The members that have to sign it still, in the order of `trade.signers`."""
+        signed = {one.member for one in self.signatures}
+        return tuple(member for member in self.trade.signers if member not in signed)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAllocation:
+    """An allocation that the owner of the desk made and signed, whole, with the readings that went into it."""
+
+    cycle: int
+    run: int
+    attempt: int
+    leaves: tuple[AllocationLeaf, ...]
+    readings: tuple[RecordedReading, ...]
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """A row as one of its two members, or an attestor, knows it, and how far it got.
+
+    `own` is the desk owner's signature, `other` the counterparty's; None where it is not given. `leaves` are all
+    leaves behind the row, `attestations` what attestors answered (attested rows only), `note` says in words why it
+    stands as it does. `state` is one of `ROW_STATES`. Raises ValueError for another.
+    """
+
+    row: Row
+    digest: Hash32
+    way: Way
+    state: str
+    own: Signature | None = None
+    other: Signature | None = None
+    leaves: tuple[FlowLeaf, ...] = ()
+    attestations: tuple[MemberSignature, ...] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.state not in ROW_STATES:
+            raise ValueError(f"a row cannot be {self.state!r}, only {', '.join(sorted(ROW_STATES))}")
+
+    @property
+    def cycle(self) -> int:
+        """The row's cycle."""
+        return self.row.cycle
+
+    @property
+    def run(self) -> int:
+        """The row's run."""
+        return self.row.run
+
+    @property
+    def payer(self) -> Hash32:
+        """Who owes."""
+        return self.row.payer
+
+    @property
+    def payee(self) -> Hash32:
+        """Who is owed."""
+        return self.row.payee

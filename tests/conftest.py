@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+pytest_plugins = ["tests.store.databases"]  # the fixture `database`, for every room
+
 DEMO_FILES = ("test_demo.py", "test_naive.py", "test_tampering.py")
 
 
