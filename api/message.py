@@ -13,11 +13,10 @@ from typing import Any, NoReturn, TypeVar
 
 import rfc8785
 
+from settlement.canonical_json import MAX_DEPTH, depth_of
 from settlement.errors import SettlementError
 
 T = TypeVar("T")
-
-MAX_DEPTH = 64
 
 
 class MessageRefused(Exception):
@@ -73,9 +72,10 @@ class Node:
             yield Node(item, f"{self.pointer}/{place}")
 
     def text(self) -> str:
-        """A text that is not empty. Raises MessageRefused."""
-        if not isinstance(self.value, str) or not self.value:
-            self.refuse("must be text")
+        """A text of printable characters that is not empty. Raises MessageRefused."""
+        # A NUL or half a surrogate pair would be refused by a database, too late to say where it stands.
+        if not isinstance(self.value, str) or not self.value or not self.value.isprintable():
+            self.refuse("must be printable text")
         return self.value
 
     def number(self) -> Decimal | int | str:
@@ -93,7 +93,10 @@ class Node:
 
 
 def parse(raw: bytes) -> Node:
-    """The message in these bytes. Raises MessageRefused for what is no JSON object, or has a key twice."""
+    """The message in these bytes.
+
+    Raises MessageRefused for what is no JSON object, is nested too deeply, or has a key twice in one object.
+    """
     return Node(_loads(raw, Decimal))
 
 
@@ -106,14 +109,16 @@ def canonical(raw: bytes, *keys: str) -> bytes:
     node = Node(_loads(raw, float)).at(*keys)
     try:
         return rfc8785.dumps(node.value)
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except ValueError as error:
         raise MessageRefused(node.pointer, f"has no canonical form: {error}", INVALID) from error
 
 
 def _loads(raw: bytes, number: Callable[[str], Any]) -> Any:
+    if depth_of(raw) > MAX_DEPTH:
+        raise MessageRefused("", f"is nested more than {MAX_DEPTH} deep", NOT_JSON)
     try:
         found = json.loads(raw.decode(), parse_float=number, parse_constant=_no_number, object_pairs_hook=_once)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         raise MessageRefused("", f"is no JSON: {error}", NOT_JSON) from error
     if not isinstance(found, dict):
         raise MessageRefused("", "must be an object", NOT_JSON)

@@ -6,6 +6,7 @@ from typing import Final
 
 from coincurve import PrivateKey
 from eth_hash.auto import keccak
+from rlp import decode as rlp_decode
 from rlp import encode as rlp_encode
 
 from chain.rpc import Rpc, integer
@@ -14,16 +15,40 @@ from chain.rpc import Rpc, integer
 GAS_PRICE: Final = 0
 
 
+class SigningKey:
+    """A secp256k1 key as one that signs transactions (EIP-155). `address` is the sender that it makes."""
+
+    def __init__(self, secret: bytes) -> None:
+        """`secret` has 32 bytes; ValueError otherwise."""
+        self._key = PrivateKey(secret)
+        self.address = "0x" + keccak(self._key.public_key.format(compressed=False)[1:])[12:].hex()
+
+    def sign(
+        self, chain_id: int, nonce: int, data: bytes, gas: int, to: str | None, gas_price: int = GAS_PRICE
+    ) -> bytes:
+        """The signed bytes of a legacy transaction (a creation where `to` is None); the same input, the same bytes."""
+        target = bytes.fromhex(to.removeprefix("0x")) if to is not None else b""
+        body = [nonce, gas_price, gas, target, 0, data]
+        signature = self._key.sign_recoverable(rlp_encode([*body, chain_id, 0, 0]), hasher=keccak)
+        r, s, recovery = (
+            int.from_bytes(signature[:32], "big"),
+            int.from_bytes(signature[32:64], "big"),
+            signature[64],
+        )
+        signed: bytes = rlp_encode([*body, chain_id * 2 + 35 + recovery, r, s])
+        return signed
+
+
 class Account:
     """A sender on one chain. It counts its nonces itself, so one process at a time sends for it."""
 
     def __init__(self, key: bytes, rpc: Rpc) -> None:
         """`key` is a secp256k1 secret of 32 bytes; the chain is asked for its id and the next nonce at first use."""
-        self._key = PrivateKey(key)
+        self._key = SigningKey(key)
         self._rpc = rpc
         self._chain_id: int | None = None
         self._next_nonce: int | None = None
-        self.address = "0x" + keccak(self._key.public_key.format(compressed=False)[1:])[12:].hex()
+        self.address = self._key.address
 
     @property
     def nonce(self) -> int:
@@ -37,24 +62,22 @@ class Account:
 
         Raises RpcError where the node refuses it; its nonce is then not used up.
         """
-        raw = self._signed(self.nonce, data, gas, to)
+        if self._chain_id is None:
+            self._chain_id = self._rpc.chain_id()
+        raw = self._key.sign(self._chain_id, self.nonce, data, gas, to)
         transaction_hash: str = self._rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
         self._next_nonce = self.nonce + 1
         return transaction_hash
 
-    def _signed(self, nonce: int, data: bytes, gas: int, to: str | None) -> bytes:
-        if self._chain_id is None:
-            self._chain_id = self._rpc.chain_id()
-        target = bytes.fromhex(to.removeprefix("0x")) if to is not None else b""
-        body = [nonce, GAS_PRICE, gas, target, 0, data]
-        signature = self._key.sign_recoverable(rlp_encode([*body, self._chain_id, 0, 0]), hasher=keccak)
-        r, s, recovery = (
-            int.from_bytes(signature[:32], "big"),
-            int.from_bytes(signature[32:64], "big"),
-            signature[64],
-        )
-        signed: bytes = rlp_encode([*body, self._chain_id * 2 + 35 + recovery, r, s])
-        return signed
+
+def hash_of(signed: bytes) -> str:
+    """The hash by which the chain knows a signed transaction."""
+    return "0x" + keccak(signed).hex()
+
+
+def gas_price_of(signed: bytes) -> int:
+    """What a signed legacy transaction offers for a unit of gas, in the chain's base units."""
+    return int.from_bytes(rlp_decode(signed)[1], "big")
 
 
 def created_address(sender: str, nonce: int) -> str:

@@ -71,6 +71,17 @@ class Contract:
         request = {"to": self.address, "data": "0x" + found.call_data(arguments).hex()}
         return found.answer(self._ask(found, request, block_tag(block)))
 
+    def call_data(self, function: str, *arguments: object) -> bytes:
+        """What a transaction to the contract carries to call a function. Raises CannotEncode."""
+        return self._function(function, arguments).call_data(arguments)
+
+    def read_call(self, data: bytes) -> tuple[str, list[Any]]:
+        """Which of the contract's functions some call data calls, and its arguments. Raises ChainError for no such."""
+        for function in self._functions.values():
+            if data.startswith(function.selector):
+                return function.name, decode(function.inputs, data[4:])
+        raise ChainError(f"no call of a function of {self.name}")
+
     def transact(
         self, account: Account, function: str, *arguments: object, timestamp: int | None = None, gas: int = GAS_LIMIT
     ) -> Receipt:
@@ -85,7 +96,8 @@ class Contract:
             self._rpc.set_next_timestamp(timestamp)
         receipt = await_receipt(self._rpc, account.send(data, gas, self.address))
         if not receipt.succeeded:
-            raise Reverted(self.name, function, self._reason(found, account, data, gas, receipt))
+            request = {"from": account.address, "to": self.address, "data": "0x" + data.hex(), "gas": hex(gas)}
+            raise Reverted(self.name, function, failure_reason(self._rpc, request, receipt))
         return receipt
 
     def events(
@@ -114,20 +126,6 @@ class Contract:
                 raise
             raise Reverted(self.name, function.name, reason) from error
 
-    def _reason(self, function: FunctionAbi, account: Account, data: bytes, gas: int, receipt: Receipt) -> str:
-        """Why a mined transaction failed: as traced by the node, else by asking again what it asked."""
-        try:
-            trace = self._rpc.call("debug_traceTransaction", receipt.transaction, {"tracer": "callTracer"})
-            return reason_in(binary(trace.get("output") or "0x")) or str(trace.get("revertReason") or "")
-        except RpcError:
-            pass  # few nodes trace; on the parent's state the answer is the same unless the block had another's call
-        request = {"from": account.address, "to": self.address, "data": "0x" + data.hex(), "gas": hex(gas)}
-        try:
-            self._ask(function, request, block_tag(receipt.block - 1))
-        except Reverted as error:
-            return error.reason
-        return "out of gas" if receipt.gas_used >= gas else ""
-
     def _read(self, logs: Iterable[Mapping[str, Any]]) -> list[Event]:
         events = []
         for log in logs:
@@ -150,14 +148,36 @@ def await_receipt(rpc: Rpc, transaction: str) -> Receipt:
             raise NodeFailed(f"transaction {transaction} is in no block after {RECEIPT_SECONDS} s")
         time.sleep(pause)
         pause = min(pause * 2, 0.5)
+    return read_receipt(found)
+
+
+def read_receipt(found: Mapping[str, Any]) -> Receipt:
+    """A receipt as the node gives it."""
     return Receipt(
-        transaction=transaction,
+        transaction=found["transactionHash"],
         block=integer(found["blockNumber"]),
         succeeded=integer(found["status"]) == 1,
         gas_used=integer(found["gasUsed"]),
         created=found.get("contractAddress"),
         logs=tuple(found["logs"]),
     )
+
+
+def failure_reason(rpc: Rpc, request: Mapping[str, str], receipt: Receipt) -> str:
+    """Why a mined transaction failed: as traced by the node, else by asking again (`request`, as of eth_call) what it
+    asked."""
+    try:
+        trace = rpc.call("debug_traceTransaction", receipt.transaction, {"tracer": "callTracer"})
+        return reason_in(binary(trace.get("output") or "0x")) or str(trace.get("revertReason") or "")
+    except RpcError:
+        pass  # few nodes trace; on the parent's state the answer is the same unless the block had another's call
+    try:
+        rpc.call("eth_call", request, block_tag(receipt.block - 1))
+    except RpcError as error:
+        reason = revert_reason(error)
+        if reason is not None:
+            return reason
+    return "out of gas" if receipt.gas_used >= integer(request["gas"]) else ""
 
 
 def revert_reason(error: RpcError) -> str | None:

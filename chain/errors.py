@@ -54,3 +54,35 @@ class Reverted(ChainError):
 
 class DeploymentMismatch(ChainError):
     """What stands at an address, or in a deployment record, is not what it should be."""
+
+
+class WrongChain(ChainError):
+    """The node serves another chain than the one that it was configured for."""
+
+
+class ChainReset(ChainError):
+    """The chain is not the one that transactions were sent to before: it began anew, or lost what was final."""
+
+
+class NodeBehind(ChainError):
+    """The node does not know a block yet that it must know, or its chain began anew and is shorter."""
+
+
+class GasRefused(ChainError):
+    """A transaction would need more gas than the network profile, or a block, allows."""
+
+
+class NotReplaceable(ChainError):
+    """A transaction cannot be cancelled: it waits no longer, or its network takes no replacement."""
+
+
+class SenderHeld(ChainError):
+    """The signer sends nothing: its operator suspended it, or somebody else uses its key."""
+
+
+class FinalityBroken(ChainError):
+    """The node's chain lacks a block that was final: going on would undo what was settled by it."""
+
+
+class NothingFollowed(ChainError):
+    """The chain is asked for what happened on it before its first block has been followed."""

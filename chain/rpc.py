@@ -25,12 +25,12 @@ class Rpc:
         self._count = 0
 
     @classmethod
-    def at(cls, url: str) -> Rpc:
+    def at(cls, url: str, timeout: float = TIMEOUT_SECONDS) -> Rpc:
         """The node at an http URL. ValueError for anything else."""
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.hostname is None:
             raise ValueError(f"a node's address must be http://host:port, not {url!r}")
-        return cls(parts.hostname, parts.port or 80, parts.path or "/")
+        return cls(parts.hostname, parts.port or 80, parts.path or "/", timeout)
 
     def call(self, method: str, *params: object) -> Any:
         """The result of one call. Raises RpcError for a node's refusal, ConnectionFailed where none answers."""
@@ -58,9 +58,19 @@ class Rpc:
 
     def block(self, number: Block = "latest") -> dict[str, Any]:
         """A block's header fields as the node gives them. Raises RpcError where there is none."""
-        found = self.call("eth_getBlockByNumber", block_tag(number), False)
-        if not isinstance(found, dict):
+        found = self.block_at(number)
+        if found is None:
             raise RpcError("eth_getBlockByNumber", 0, f"no block {number}")
+        return found
+
+    def block_at(self, number: Block) -> dict[str, Any] | None:
+        """The same; None where the node does not know it (yet)."""
+        found: dict[str, Any] | None = self.call("eth_getBlockByNumber", block_tag(number), False)
+        return found
+
+    def block_of(self, block_hash: str) -> dict[str, Any] | None:
+        """The header fields of the block with a hash; None where the node does not know it (any more)."""
+        found: dict[str, Any] | None = self.call("eth_getBlockByHash", block_hash, False)
         return found
 
     def timestamp(self, number: Block = "latest") -> int:
@@ -77,6 +87,11 @@ class Rpc:
         """Every log of these contracts in a range of blocks, both ends included, in chain order."""
         wanted = {"address": list(addresses), "fromBlock": block_tag(from_block), "toBlock": block_tag(to_block)}
         found: list[dict[str, Any]] = self.call("eth_getLogs", wanted)
+        return found
+
+    def logs_of(self, addresses: Sequence[str], block_hash: str) -> list[dict[str, Any]]:
+        """Every log of these contracts in the block with a hash, in order; RpcError where the node does not know it."""
+        found: list[dict[str, Any]] = self.call("eth_getLogs", {"address": list(addresses), "blockHash": block_hash})
         return found
 
     # --- a local chain's clock ---

@@ -1,4 +1,4 @@
-"""`clearwatt demo`: settles a week of real homes on a local chain."""
+"""`clearwatt demo`: settles a week of real homes in a market of processes on a local chain."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from cli.exits import BadInput, CheckFalse, SomethingMissing
 from demo.account import Progress, open_console, print_account, summary_text
 from demo.homes import HomesMissing
-from demo.run import NotOurs, VerifyFailed, finished_demo
+from demo.run import Finished, NotOurs, VerifyFailed, finished_demo
+from demo.sandbox import let_time_run, sandbox_lines
 
 
 @click.command()
@@ -25,24 +27,21 @@ from demo.run import NotOurs, VerifyFailed, finished_demo
     help="Where folders and summary go; made anew by each run.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="Port of the local chain; a free one by default.")
-@click.option("--keep", is_flag=True, help="Keep the chain running afterwards, until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Leave the market running afterwards, until Ctrl-C; print URLs and keys.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON instead of the account.")
 def demo(data: Path, port: int | None, as_json: bool, keep: bool) -> None:
-    """Settle a week of 17 real homes, from signed trade to money, on a local chain, and have it verified.
+    """Settle a week of 17 real homes, from signed trade to money, and have it verified.
 
-    Writes cycle folders, deployment record and summary.json. Exit code 1 if a check is false.
+    Starts a local chain, four utilities, three platforms and a gateway as processes of their own. Writes cycle
+    folders, deployment record and summary.json. Exit code 1 if a check is false.
     """
     console = open_console(sys.stderr)
-
     try:
-        progress = Progress(console)
-        with finished_demo(data, progress, port) as finished:
+        with finished_demo(data, Progress(console), port) as finished:
             summary = finished.summary
             _tell(summary, data, as_json)
             if keep:
-                console.print(f"the chain answers at {finished.url}; Ctrl-C ends it")
-                with suppress(KeyboardInterrupt):
-                    signal.pause()
+                _keep(finished, console)
     except HomesMissing as error:
         raise SomethingMissing(str(error)) from error
     except NotOurs as error:
@@ -51,6 +50,15 @@ def demo(data: Path, port: int | None, as_json: bool, keep: bool) -> None:
         raise CheckFalse(f"the run could not be verified: {error}") from error
     if not all(summary["checks"].values()):
         raise CheckFalse("a check is false")
+
+
+def _keep(finished: Finished, console: Console) -> None:
+    let_time_run(finished.market.world)
+    for line in sandbox_lines(finished.market):
+        console.print(line)
+    console.print("the market goes on; Ctrl-C ends it")
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def _tell(summary: dict[str, Any], data: Path, as_json: bool) -> None:

@@ -15,7 +15,8 @@ DAYS = 7
 # Everything in the demo happens after this; the node's genesis block carries it.
 GENESIS_TIME = int(datetime(2026, 7, 31, tzinfo=UTC).timestamp())
 
-CONFIG = Config(gate=4 * HOUR)
+# A platform that does not answer is needed again for the next day's trades: its rows are attested and applied between.
+CONFIG = Config(gate=4 * HOUR, attest_wait=2 * HOUR, row_window=4 * HOUR)
 CALENDAR = Calendar(CONFIG.anchor, CONFIG.slot_length, CONFIG.cycle_length)
 
 

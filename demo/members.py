@@ -56,6 +56,16 @@ class Member:
         """Holds the member's deposit tokens outside the escrow."""
         return demo_key("payout", self.name)
 
+    @cached_property
+    def relayer_key(self) -> bytes:
+        """Sends the member's transactions; it has no power."""
+        return demo_key("relayer", self.name)
+
+    @cached_property
+    def salt_secret(self) -> bytes:
+        """The salts of its trades or meters are made from it."""
+        return demo_key("salt secret", self.name)
+
     @property
     def payout(self) -> str:
         """Where withdrawals go."""
@@ -83,6 +93,11 @@ class Members:
     def serving(self) -> tuple[Member, ...]:
         """The two utilities whose meters the homes have."""
         return self.utilities[:2]
+
+    @property
+    def programs(self) -> tuple[Member, ...]:
+        """Those that run a program of their own: all but the bank."""
+        return (*self.platforms, *self.utilities)
 
     @property
     def grid_operator(self) -> Member:

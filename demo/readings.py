@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+from demo.files import write_lines
 from demo.homes import HOURS, Home, moment_of
 from oracle.meters import COLUMNS, Direction, Quality
 
@@ -23,17 +23,19 @@ def write_readings(
     `missing` and `estimated` name hours as (home index, hour). A missing hour has no figure; an estimated one repeats
     the same hour of the day before, as a utility does that cannot reach a meter. Raises ValueError outside the week.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(COLUMNS)
-        for home in homes:
-            for hour in range(HOURS):
-                if (home.index, hour) in missing:
-                    quality = Quality.MISSING
-                else:
-                    quality = Quality.ESTIMATED if (home.index, hour) in estimated else Quality.READ
-                lines.writerows(_registers(home, day, hour, quality))
+    write_lines(path, COLUMNS, _lines(homes, day, missing, estimated))
+
+
+def _lines(
+    homes: Iterable[Home], day: int, missing: Collection[tuple[int, int]], estimated: Collection[tuple[int, int]]
+) -> Iterator[tuple[str, ...]]:
+    for home in homes:
+        for hour in range(HOURS):
+            if (home.index, hour) in missing:
+                quality = Quality.MISSING
+            else:
+                quality = Quality.ESTIMATED if (home.index, hour) in estimated else Quality.READ
+            yield from _registers(home, day, hour, quality)
 
 
 def _registers(home: Home, day: int, hour: int, quality: Quality) -> Iterator[tuple[str, ...]]:

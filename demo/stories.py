@@ -6,11 +6,10 @@ A predicate that nothing fits fails loudly: a demo that silently shows nothing w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from demo.day import Day
 from demo.homes import Home
 from demo.market import PlannedTrade
 from settlement.cycle import UtilityAllocation
@@ -20,15 +19,21 @@ MOST_EXTRA_WH = 100
 
 TEXTS: dict[int, tuple[str, str]] = {
     1: ("nothing special", "agreed rows: locked money paid at once, the rest owed"),
-    2: ("the guaranteed pair signs early, both ways", "paid two hours after the day; the sealed rows add nothing"),
+    2: (
+        "the guaranteed pair signs early, both ways",
+        "paid an hour after the day; the sealed inputs give the same, nothing is left to sign",
+    ),
     3: ("one platform does not answer", "its rows are attested by 3 of 4, published, applied after their window"),
     4: (
         "three attestors sign a false row",
-        "the fourth strikes it by one proof; the right row is applied",
+        "a party's own program strikes it by one proof; the right row is applied",
     ),
     5: ("a utility gives one trade more than the rule", "the group is voided by one proof; its trades settle in run 1"),
     6: ("one reading is missing, one trade is curtailed", "the meter's trades settle in run 1, the other at less"),
-    7: ("trades are registered one by one, nobody signs", "the chain computes and pays each after the claim's window"),
+    7: (
+        "trades are registered one by one, neither payer nor quorum signs",
+        "the chain computes and pays each after the claim's window",
+    ),
 }
 
 
@@ -70,20 +75,20 @@ def generous(allocation: UtilityAllocation, to: Generosity) -> UtilityAllocation
     return UtilityAllocation(allocation.utility, tuple(leaves))
 
 
-def missing_reading(day: Day) -> tuple[int, int]:
+def missing_reading(plans: Iterable[PlannedTrade]) -> tuple[int, int]:
     """Day 6: the (seller's home, hour) with the most trades, whose reading does not come in time."""
-    counts = Counter((plan.seller_home, plan.hour) for plan in day.plans)
+    counts = Counter((plan.seller_home, plan.hour) for plan in plans)
     place, trades = max(counts.items(), key=lambda item: (item[1], item[0]))
     if trades < 2:
         raise StoryDoesNotFit("day 6: no seller with several trades in an hour")
     return place
 
 
-def curtailable(day: Day, homes: Sequence[Home], missing: tuple[int, int]) -> PlannedTrade:
+def curtailable(plans: Sequence[PlannedTrade], homes: Sequence[Home], missing: tuple[int, int]) -> PlannedTrade:
     """Day 6: the largest trade that would settle in full, on other meters than the missing one's."""
     sold = Counter[tuple[int, int]]()
     bought = Counter[tuple[int, int]]()
-    for plan in day.plans:
+    for plan in plans:
         sold[plan.seller_home, plan.hour] += plan.wh
         bought[plan.buyer_home, plan.hour] += plan.wh
 
@@ -91,11 +96,11 @@ def curtailable(day: Day, homes: Sequence[Home], missing: tuple[int, int]) -> Pl
         return (
             (plan.seller_home, plan.hour) != missing
             and (plan.buyer_home, plan.hour) != missing
-            and homes[plan.seller_home].exported_wh(day.number, plan.hour) >= sold[plan.seller_home, plan.hour]
-            and homes[plan.buyer_home].imported_wh(day.number, plan.hour) >= bought[plan.buyer_home, plan.hour]
+            and homes[plan.seller_home].exported_wh(plan.day, plan.hour) >= sold[plan.seller_home, plan.hour]
+            and homes[plan.buyer_home].imported_wh(plan.day, plan.hour) >= bought[plan.buyer_home, plan.hour]
         )
 
-    fitting = [plan for plan in day.plans if settles_in_full(plan)]
+    fitting = [plan for plan in plans if settles_in_full(plan)]
     if not fitting:
         raise StoryDoesNotFit("day 6: no trade that settles in full")
     return max(fitting, key=lambda plan: (plan.wh, plan))

@@ -1,21 +1,18 @@
-"""The chain as the demo uses it: a local node, the deployed market, one relaying account, and block times.
+"""The market's chain and what only its council and its bank do there: deploying, admitting, minting; and its clock.
 
-The relayer has no power; it sends what others signed. Every transaction gets a block of its own whose time is the
-schedule's, one second after the block before at least.
+Time stands still unless the demo mines a block. What members send is put into a block of its own at once, at the time
+of the block before.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from chain.account import Account
 from chain.artifacts import EVM
-from chain.contract import Contract, Event, Receipt
+from chain.contract import Contract
 from chain.deployment import DeploymentRecord, deploy
 from chain.market import MarketTerms, market_steps
 from chain.node import Anvil
@@ -23,7 +20,6 @@ from chain.rpc import Rpc, binary
 from demo import calendar
 from demo.members import Member, Members, demo_key
 from settlement.formula.templates import SHIPPED
-from settlement.hashing import Hash32
 from settlement.identity import market_id
 from settlement.typed_data import Domain
 from store.folders import config_document
@@ -33,45 +29,19 @@ DEPOSIT_NAME = "Demo deposit INR"
 DEPOSIT_SYMBOL = "dINR"
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A transaction that went through, and the events in it of all the market's contracts."""
-
-    receipt: Receipt
-    events: tuple[Event, ...]
-
-    def named(self, name: str) -> list[Event]:
-        """The events of one name."""
-        return [event for event in self.events if event.name == name]
-
-
-@dataclass
-class GasUse:
-    """Gas of one kind of operation: used in all, calls, and units (rows, leaves) by which it is divided."""
-
-    used: list[int] = field(default_factory=list)
-    units: list[int] = field(default_factory=list)
-
-
 class World:
-    """The market's chain. `now` is the time that the schedule is at, `last_time` the newest block's."""
+    """The market's chain."""
 
     def __init__(self, node: Anvil, members: Members) -> None:
-        self.node = node
         self.rpc: Rpc = node.rpc
+        self.url = node.url
         self.members = members
-        self.gas: dict[str, GasUse] = defaultdict(GasUse)
-        self.transactions: list[str] = []
-        self.now = calendar.GENESIS_TIME
-        self.last_time = calendar.GENESIS_TIME
-        self._relayer = Account(demo_key("relayer", "relayer"), self.rpc)
+        self.relayer = Account(demo_key("relayer", "relayer"), self.rpc)
         self._council = Account(demo_key("council", "council"), self.rpc)
         self._guardian = Account(demo_key("guardian", "guardian"), self.rpc)
-        self._accounts: dict[bytes, Account] = {}
         self.record: DeploymentRecord
+        self.domain: Domain
         self._contracts: dict[str, Contract]
-
-    # --- setting up ---
 
     def deploy(self) -> None:
         """Deploys every contract, admits the members, registers the templates."""
@@ -85,7 +55,7 @@ class World:
             token_name=DEPOSIT_NAME,
             token_symbol=DEPOSIT_SYMBOL,
         )
-        deployed = deploy(self.rpc, self._relayer, market_steps(terms))
+        deployed = deploy(self.rpc, self.relayer, market_steps(terms))
         self.record = DeploymentRecord(
             market=MARKET,
             market_id=market_id(terms.genesis_hash, MARKET),
@@ -101,87 +71,58 @@ class World:
             templates={template.title: template.template_id for template in SHIPPED},
         )
         self._contracts = self.record.connect(self.rpc)
-        self.last_time = self.rpc.timestamp()
         self.domain = Domain(self.record.chain_id, self._contracts["MemberRegistry"].address, self.record.market_id)
-        self.config_digest: Hash32 = calendar.CONFIG.digest()
         for member in self.members.everyone:
-            self.by_council(
-                "MemberRegistry",
-                "admit",
-                member.id,
-                member.roles,
-                Account(member.cold_key, self.rpc).address,
-                Account(member.hot_key, self.rpc).address,
-                member.payout,
-                bytes(32),
-            )
-            self.by_council("DepositToken", "set_holder", member.payout, True)
-        self.by_council("DepositToken", "set_holder", self._contracts["SettlementEscrow"].address, True)
-        self.by_council("MemberRegistry", "set_attestors", [member.id for member in self.members.utilities])
+            self._admit(member)
+        self._by_council("DepositToken", "set_holder", self._contracts["SettlementEscrow"].address, True)
+        self._by_council("MemberRegistry", "set_attestors", [member.id for member in self.members.utilities])
         for template in SHIPPED:
             flows = [(int(flow.payer), int(flow.payee), flow.program) for flow in template.flows]
-            self.by_council(
+            self._by_council(
                 "RevenueFlows", "register", template.name, template.version, list(template.rate_names), flows
             )
 
+    def save(self, data: Path) -> None:
+        """Writes the deployment record, which is all that members and auditors need to find the market."""
+        self.record.save(data)
+
     def fund(self, member: Member, amount: int) -> None:
-        """The settlement bank mints against money it received; the member deposits it into the escrow."""
-        bank = self._account(self.members.bank.hot_key)
-        payout = self._account(member.payout_key)
+        """The settlement bank mints against money it received; the member's treasury deposits it into the escrow."""
+        bank, payout = Account(self.members.bank.hot_key, self.rpc), Account(member.payout_key, self.rpc)
         escrow = self._contracts["SettlementEscrow"].address
-        self.send("mint", "DepositToken", "mint", member.payout, amount, account=bank)
-        self.send("approve", "DepositToken", "approve", escrow, amount, account=payout)
-        self.send("deposit", "SettlementEscrow", "deposit", member.id, amount, account=payout)
+        self.transact(bank, "DepositToken", "mint", member.payout, amount)
+        self.transact(payout, "DepositToken", "approve", escrow, amount)
+        self.transact(payout, "SettlementEscrow", "deposit", member.id, amount)
 
-    def by_council(self, contract: str, function: str, *arguments: object) -> None:
-        """A call of the owner's; not part of a day's gas."""
-        self._transact(self._council, contract, function, arguments)
-
-    # --- working ---
-
-    def send(
-        self,
-        operation: str,
-        contract: str,
-        function: str,
-        *arguments: object,
-        account: Account | None = None,
-        units: int = 1,
-    ) -> Sent:
-        """Sends through the relayer (or `account`); `operation` names it in the gas table, `units` divides its gas."""
-        receipt = self._transact(account or self._relayer, contract, function, arguments)
-        use = self.gas[operation]
-        use.used.append(receipt.gas_used)
-        use.units.append(units)
-        return Sent(receipt, tuple(event for one in self._contracts.values() for event in one.events_in(receipt)))
+    def transact(self, account: Account, contract: str, function: str, *arguments: object) -> None:
+        """Sends a transaction, at the time of the newest block. Raises Reverted."""
+        self._contracts[contract].transact(account, function, *arguments)
 
     def call(self, contract: str, function: str, *arguments: object) -> Any:
         """Asks a view."""
         return self._contracts[contract].call(function, *arguments)
 
-    def member_account(self, member: Member) -> Account:
-        """The account of a member's hot key, for what a member sends itself."""
-        return self._account(member.hot_key)
+    def mine(self, time: int) -> None:
+        """An empty block at a time (UTC epoch seconds)."""
+        self.rpc.mine(1, time)
 
-    def blocks(self, count: int) -> None:
-        """Empty blocks, as a chain makes them while nothing happens."""
-        for _ in range(count):
-            self.last_time = self._next_time()
-            self.rpc.mine(1, self.last_time)
+    @property
+    def head(self) -> int:
+        """The newest block's number."""
+        return self.rpc.block_number()
 
-    def save(self, data: Path) -> None:
-        """Writes the deployment record."""
-        self.record.save(data)
+    def _admit(self, member: Member) -> None:
+        self._by_council(
+            "MemberRegistry",
+            "admit",
+            member.id,
+            member.roles,
+            Account(member.cold_key, self.rpc).address,
+            Account(member.hot_key, self.rpc).address,
+            member.payout,
+            bytes(32),
+        )
+        self._by_council("DepositToken", "set_holder", member.payout, True)
 
-    def _account(self, key: bytes) -> Account:
-        return self._accounts.setdefault(key, Account(key, self.rpc))
-
-    def _transact(self, account: Account, contract: str, function: str, arguments: Sequence[object]) -> Receipt:
-        time = self._next_time()
-        receipt = self._contracts[contract].transact(account, function, *arguments, timestamp=time)
-        self.last_time = time
-        self.transactions.append(receipt.transaction)
-        return receipt
-
-    def _next_time(self) -> int:
-        return max(self.now, self.last_time + 1)
+    def _by_council(self, contract: str, function: str, *arguments: object) -> None:
+        self.transact(self._council, contract, function, *arguments)

@@ -37,7 +37,7 @@ def dumps(value: Json) -> bytes:
 
 def loads(raw: bytes) -> Any:
     """The document behind canonical bytes. Raises SettlementError where `dumps` would not have written them."""
-    if _depth(raw) > MAX_DEPTH:
+    if depth_of(raw) > MAX_DEPTH:
         raise SettlementError("$", raw, "nested too deeply")
     try:
         value = json.loads(raw.decode(), parse_float=_no_fraction, parse_constant=_no_fraction)
@@ -49,9 +49,12 @@ def loads(raw: bytes) -> Any:
     return value
 
 
-def _depth(raw: bytes) -> int:
-    # Counted before parsing: the standard library's parser recurses, and where the recursion limit was raised it
-    # overruns the stack instead of failing.
+def depth_of(raw: bytes) -> int:
+    """How deeply the JSON in these bytes is nested, counted without parsing it.
+
+    The standard library's parser recurses, and where the recursion limit was raised it overruns the stack instead of
+    failing: what comes from outside is counted first.
+    """
     depth = deepest = 0
     for match in _NESTING.finditer(raw):
         if match[1]:

@@ -5,8 +5,14 @@ Whatever it came as (a Beckn message, a CSV line), it becomes this; `Order.trade
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
+from settlement import canonical_json
+from settlement.canonical_json import Json
+from settlement.documents import document, value_of
+from settlement.errors import SettlementError
 from settlement.formula.templates import Template
 from settlement.hashing import ZERO_HASH, Hash32, keccak256
 from settlement.identity import trade_id
@@ -82,6 +88,30 @@ class Order:
             order_hash=order_hash(salt, order_document),
             salt=salt,
         )
+
+
+def order_form(order: Order) -> dict[str, Json]:
+    """The JSON form of an order: as of any value (`settlement.documents`), but its template by its title."""
+    return {**document(order), "template": order.template.title}
+
+
+def order_document(order: Order) -> bytes:
+    """The canonical bytes of an order that came as none of its own: both platforms make the same of the same sale."""
+    return canonical_json.dumps(order_form(order))
+
+
+def order_of(form: Any, templates: Mapping[str, Template], where: str = "order") -> Order:
+    """The order behind its JSON form; `templates` by title.
+
+    Raises SettlementError with the path of a field that does not fit, under `where`, or for an unknown template.
+    """
+    if not isinstance(form, Mapping):
+        raise SettlementError(where, form, "must be an object")
+    title = form.get("template")
+    template = templates.get(title) if isinstance(title, str) else None
+    if template is None:
+        raise SettlementError(f"{where}.template", title, "is not known")
+    return replace(value_of(Order, {**form, "template": document(template)}, where), template=template)
 
 
 def order_hash(salt: Hash32, order_document: bytes) -> Hash32:

@@ -27,6 +27,7 @@ TABLE_FILES: Final = (
     "store.gateway",
     "store.feed",
     "store.answered",
+    "store.orders",
 )
 """Every file that defines tables; what is not listed here is in no migration."""
 

@@ -7,10 +7,12 @@ nothing, so that a stage that was interrupted is simply run again.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any, Final
 
-from sqlalchemy import Column, Connection, ForeignKey, Integer, Row, String, Table, delete, func, select
+from sqlalchemy import Column, Connection, ForeignKey, Integer, String, Table, delete, func, select
 
 from settlement.canonical_json import Json
 from settlement.documents import document, value_of
@@ -30,6 +32,9 @@ from store.records import (
 )
 from store.schema import Document, Number, Word, metadata
 from store.upsert import write_once, write_over
+
+MOST_READ: Final = 20_000
+AT_ONCE: Final = 500
 
 EVIDENCE: Final = "evidence"
 """The kind of facts that are kept when a member has signed two different statements under one key."""
@@ -122,20 +127,27 @@ class DeskStore:
     def __init__(self, database: Database) -> None:
         """The tables must be there (`store.migrate`)."""
         self._database = database
+        # By digest, trades that were read before: they never change, and are asked for again and again.
+        self._trades: OrderedDict[Hash32, Trade] = OrderedDict()
+        self._reading = Lock()
 
     # --- trades that are being signed ---
 
     def keep_trade(self, trade: Trade, digest: Hash32, cycle: int, state: str) -> None:
         """Keeps a trade, or the state that it has come to; `digest` is its EIP-712 digest."""
-        row = {
-            "digest": digest,
-            "trade_id": trade.trade_id,
-            "cycle": cycle,
-            "state": state,
-            "trade": document(trade),
-        }
         with self._database.exclusive() as connection:
-            write_over(connection, trades, [row])
+            write_over(connection, trades, [_trade_row(OpenTrade(digest, trade, cycle, state, ()))])
+
+    def keep_signed(self, signed: Sequence[OpenTrade]) -> None:
+        """Keeps trades with what members signed of them, all at once, so that a list costs no more than one trade.
+
+        A trade that is kept already keeps its state; its signatures are taken as in `add_signatures`, which raises for
+        the same reasons, and then nothing of the list is kept.
+        """
+        with self._database.exclusive() as connection:
+            write_once(connection, trades, [_trade_row(one) for one in signed])
+            for one in signed:
+                _add_signatures(connection, one.digest, one.trade, one.signatures)
 
     def add_signatures(self, digest: Hash32, given: Sequence[MemberSignature]) -> None:
         """Keeps what members signed, which the caller has verified; the first signature of each stays.
@@ -144,21 +156,15 @@ class DeskStore:
         kind `EVIDENCE`. Raises StoreError for a trade that is not kept, and for a member that is none of its signers.
         """
         with self._database.exclusive() as connection:
-            found = connection.execute(select(trades).where(trades.c.digest == digest)).one_or_none()
+            found = connection.scalar(select(trades.c.trade).where(trades.c.digest == digest))
             if found is None:
                 raise StoreError(f"trade 0x{digest.hex()} is not on the desk")
-            signers = value_of(Trade, found.trade).signers
-            for one in given:
-                if one.member not in signers:
-                    raise StoreError(f"member 0x{one.member.hex()} is no signer of trade 0x{digest.hex()}")
-            write_once(connection, signatures, [{"digest": digest, **_signature_row(one)} for one in given])
-            for one in given:
-                _note_second_trade(connection, found, one)
+            _add_signatures(connection, digest, value_of(Trade, found), given)
 
     def open_trade(self, digest: Hash32) -> OpenTrade | None:
         """The trade with this digest."""
         with self._database.reading() as connection:
-            return next(iter(_open_trades(connection, trades.c.digest == digest)), None)
+            return next(iter(self._open_trades(connection, trades.c.digest == digest)), None)
 
     def open_trades(self, cycle: int | None = None, state: str | None = None) -> tuple[OpenTrade, ...]:
         """All trades, or those of a cycle, or in a state, ordered by digest."""
@@ -168,7 +174,35 @@ class DeskStore:
         if state is not None:
             conditions.append(trades.c.state == state)
         with self._database.reading() as connection:
-            return _open_trades(connection, *conditions)
+            return self._open_trades(connection, *conditions)
+
+    def _open_trades(self, connection: Connection, *conditions: Any) -> tuple[OpenTrade, ...]:
+        given: dict[Hash32, dict[Hash32, MemberSignature]] = {}
+        signed = select(signatures).join(trades).where(*conditions)
+        for found in connection.execute(signed):
+            by_member = given.setdefault(found.digest, {})
+            by_member[found.member] = MemberSignature(found.member, found.v, found.r, found.s)
+        columns = select(trades.c.digest, trades.c.cycle, trades.c.state)
+        kept = connection.execute(columns.where(*conditions).order_by(trades.c.digest)).all()
+        read = self._read(connection, [found.digest for found in kept])
+        return tuple(
+            _open_trade(found.digest, read[found.digest], found.cycle, found.state, given.get(found.digest, {}))
+            for found in kept
+        )
+
+    def _read(self, connection: Connection, digests: Sequence[Hash32]) -> dict[Hash32, Trade]:
+        """The trades of digests, most of which were read before."""
+        with self._reading:
+            known = {digest: self._trades[digest] for digest in digests if digest in self._trades}
+        new = [digest for digest in digests if digest not in known]
+        for first in range(0, len(new), AT_ONCE):
+            query = select(trades.c.digest, trades.c.trade).where(trades.c.digest.in_(new[first : first + AT_ONCE]))
+            known |= {found.digest: value_of(Trade, found.trade) for found in connection.execute(query)}
+        with self._reading:
+            self._trades.update((digest, known[digest]) for digest in new)
+            while len(self._trades) > MOST_READ:
+                self._trades.popitem(last=False)
+        return known
 
     # --- trades at their places ---
 
@@ -332,6 +366,12 @@ class DeskStore:
         with self._database.exclusive() as connection:
             _keep_fact(connection, kind, key, document)
 
+    def keep_facts(self, kind: str, documents: Mapping[str, Json]) -> None:
+        """Keeps documents of one kind by key, all at once."""
+        with self._database.exclusive() as connection:
+            rows = [{"kind": kind, "key": key, "document": document} for key, document in documents.items()]
+            write_over(connection, facts, rows)
+
     def fact(self, kind: str, key: str) -> Any:
         """The document under a kind and a key, or None."""
         with self._database.reading() as connection:
@@ -348,33 +388,45 @@ def _keep_fact(connection: Connection, kind: str, key: str, document: Json) -> N
     write_over(connection, facts, [{"kind": kind, "key": key, "document": document}])
 
 
+def _trade_row(one: OpenTrade) -> dict[str, Any]:
+    return {
+        "digest": one.digest,
+        "trade_id": one.trade.trade_id,
+        "cycle": one.cycle,
+        "state": one.state,
+        "trade": document(one.trade),
+    }
+
+
 def _signature_row(one: MemberSignature) -> dict[str, Any]:
     return {"member": one.member, "v": one.v, "r": one.r, "s": one.s}
 
 
-def _open_trades(connection: Connection, *conditions: Any) -> tuple[OpenTrade, ...]:
-    given: dict[Hash32, dict[Hash32, MemberSignature]] = {}
-    signed = select(signatures).join(trades).where(*conditions)
-    for found in connection.execute(signed):
-        by_member = given.setdefault(found.digest, {})
-        by_member[found.member] = MemberSignature(found.member, found.v, found.r, found.s)
-    kept = connection.execute(select(trades).where(*conditions).order_by(trades.c.digest))
-    return tuple(_open_trade(found, given.get(found.digest, {})) for found in kept)
+def _add_signatures(connection: Connection, digest: Hash32, trade: Trade, given: Sequence[MemberSignature]) -> None:
+    for one in given:
+        if one.member not in trade.signers:
+            raise StoreError(f"member 0x{one.member.hex()} is no signer of trade 0x{digest.hex()}")
+    write_once(connection, signatures, [{"digest": digest, **_signature_row(one)} for one in given])
+    others = select(trades.c.digest).where(trades.c.trade_id == trade.trade_id, trades.c.digest != digest)
+    if connection.execute(others).first() is not None:
+        for one in given:
+            _note_second_trade(connection, digest, trade, one)
 
 
-def _open_trade(found: Row[Any], given: Mapping[Hash32, MemberSignature]) -> OpenTrade:
-    trade = value_of(Trade, found.trade)
+def _open_trade(
+    digest: Hash32, trade: Trade, cycle: int, state: str, given: Mapping[Hash32, MemberSignature]
+) -> OpenTrade:
     in_order = tuple(given[member] for member in trade.signers if member in given)
-    return OpenTrade(found.digest, trade, found.cycle, found.state, in_order)
+    return OpenTrade(digest, trade, cycle, state, in_order)
 
 
-def _note_second_trade(connection: Connection, signed: Row[Any], by: MemberSignature) -> None:
+def _note_second_trade(connection: Connection, digest: Hash32, trade: Trade, by: MemberSignature) -> None:
     others = (
         select(trades.c.trade, signatures)
         .join(signatures)
         .where(
-            trades.c.trade_id == signed.trade_id,
-            trades.c.digest != signed.digest,
+            trades.c.trade_id == trade.trade_id,
+            trades.c.digest != digest,
             signatures.c.member == by.member,
         )
     )
@@ -382,7 +434,7 @@ def _note_second_trade(connection: Connection, signed: Row[Any], by: MemberSigna
         earlier = MemberSignature(by.member, other.v, other.r, other.s)
         statements = [
             {"trade": other.trade, "signature": document(earlier)},
-            {"trade": signed.trade, "signature": document(by)},
+            {"trade": document(trade), "signature": document(by)},
         ]
-        key = f"trade:0x{signed.trade_id.hex()}:0x{by.member.hex()}"
+        key = f"trade:0x{trade.trade_id.hex()}:0x{by.member.hex()}"
         _keep_fact(connection, EVIDENCE, key, {"statements": statements})

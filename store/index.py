@@ -33,6 +33,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    true,
     update,
 )
 
@@ -82,6 +83,7 @@ logs: Final = Table(
     Column("data", LargeBinary, nullable=False),
     Index(None, "cycle", "block"),
     Index(None, "contract", "block"),
+    Index(None, "name", "cycle"),
     Index(None, "row_digest"),
 )
 
@@ -270,9 +272,13 @@ class StoredChain:
 
 
 def _mark(connection: Connection) -> StoredMark | None:
-    state = connection.execute(select(followed.c.final, followed.c.rewinds)).one_or_none()
-    head = _newest(connection)
-    return None if state is None or head is None else StoredMark(head, state.final, state.rewinds)
+    # One row from either table, in one question: this is asked all the time.
+    wanted = select(followed.c.final, followed.c.rewinds, blocks).select_from(followed.join(blocks, true()))
+    found = connection.execute(wanted.order_by(blocks.c.number.desc()).limit(1)).one_or_none()
+    if found is None:
+        return None
+    final, rewinds, *block = found
+    return StoredMark(StoredBlock(*block), final, rewinds)
 
 
 def _newest(connection: Connection, at_most: int | None = None) -> StoredBlock | None:

@@ -126,6 +126,17 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_gateway_batches_root"), ["root"], unique=False)
 
     op.create_table(
+        "gateway_exchanges",
+        sa.Column("buyer_platform", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("seller_platform", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("transaction", sa.String(length=200), nullable=False),
+        sa.Column("request", sa.LargeBinary(), nullable=False),
+        sa.Column("request_signature", sa.Text(), nullable=False),
+        sa.Column("response", sa.LargeBinary(), nullable=True),
+        sa.Column("response_signature", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("buyer_platform", "seller_platform", "transaction", name=op.f("pk_gateway_exchanges")),
+    )
+    op.create_table(
         "gateway_feed",
         sa.Column("seq", NUMBER, autoincrement=False, nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
@@ -139,6 +150,26 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_gateway_feed")),
         sa.UniqueConstraint("undoes", name=op.f("uq_gateway_feed_undoes")),
+    )
+    op.create_table(
+        "gateway_order_parties",
+        sa.Column("trade_id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("member", sa.LargeBinary(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("trade_id", "member", name=op.f("pk_gateway_order_parties")),
+    )
+    with op.batch_alter_table("gateway_order_parties", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_gateway_order_parties_member"), ["member"], unique=False)
+
+    op.create_table(
+        "gateway_orders",
+        sa.Column("seq", NUMBER, nullable=False),
+        sa.Column("trade_id", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("sale", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("order", sa.JSON(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_gateway_orders")),
+        sa.UniqueConstraint("sale", name=op.f("uq_gateway_orders_sale")),
+        sa.UniqueConstraint("trade_id", name=op.f("uq_gateway_orders_trade_id")),
     )
     op.create_table(
         "gateway_places",
@@ -249,6 +280,7 @@ def upgrade() -> None:
     with op.batch_alter_table("logs", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_logs_contract_block"), ["contract", "block"], unique=False)
         batch_op.create_index(batch_op.f("ix_logs_cycle_block"), ["cycle", "block"], unique=False)
+        batch_op.create_index(batch_op.f("ix_logs_name_cycle"), ["name", "cycle"], unique=False)
         batch_op.create_index(batch_op.f("ix_logs_row_digest"), ["row_digest"], unique=False)
 
     op.create_table(
@@ -314,6 +346,7 @@ def downgrade() -> None:
     op.drop_table("transactions")
     with op.batch_alter_table("logs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_logs_row_digest"))
+        batch_op.drop_index(batch_op.f("ix_logs_name_cycle"))
         batch_op.drop_index(batch_op.f("ix_logs_cycle_block"))
         batch_op.drop_index(batch_op.f("ix_logs_contract_block"))
 
@@ -341,7 +374,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_gateway_places_trade"))
 
     op.drop_table("gateway_places")
+    op.drop_table("gateway_orders")
+    with op.batch_alter_table("gateway_order_parties", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_gateway_order_parties_member"))
+
+    op.drop_table("gateway_order_parties")
     op.drop_table("gateway_feed")
+    op.drop_table("gateway_exchanges")
     with op.batch_alter_table("gateway_batches", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_gateway_batches_root"))
         batch_op.drop_index(batch_op.f("ix_gateway_batches_cycle"))
