@@ -18,7 +18,7 @@ from store.feed import News
 from store.index import Change
 
 # Only the signers of a trade see the trade itself; everybody else sees that there is one.
-_WITHHELD = frozenset()
+_WITHHELD = frozenset({"trade"})
 
 _SUBJECTS = (("trade_digest", "trade"), ("row_digest", "row"), ("member", "member"), ("cycle", "cycle"))
 _NUMBERED = {"FellDue": "obligation", "SetOff": "obligation", "Closed": "obligation", "BatchCommitted": "commitment"}

@@ -28,7 +28,7 @@ START_SECONDS: Final = 60
 STOP_SECONDS: Final = 5
 IDLE_SECONDS: Final = 90
 ANSWER_SECONDS: Final = 30
-PAUSE_SECONDS: Final = 0.004
+PAUSE_SECONDS: Final = 0.02
 NO_ANSWER: Final = "no answer"
 LONGEST_TAIL: Final = 2_000
 
@@ -230,7 +230,7 @@ class Children:
         while silent := sorted(name for name, status in self.statuses().items() if status is None):
             if time.monotonic() > deadline:
                 raise NotIdle(f"no answer within {START_SECONDS} s from {', '.join(silent)}")
-            time.sleep(10 * PAUSE_SECONDS)
+            time.sleep(2 * PAUSE_SECONDS)
 
     def restart(self, names: Sequence[str]) -> None:
         """Ends programs in order and starts them again. Raises ChildEnded, NotIdle."""
@@ -254,7 +254,7 @@ class Children:
         ]:
             if time.monotonic() > deadline:
                 raise NotIdle(f"still waiting after {seconds} s: {'; '.join(sorted(set(waiting)))}")
-            time.sleep(10 * PAUSE_SECONDS)
+            time.sleep(2 * PAUSE_SECONDS)
 
     def await_idle(self, head: Callable[[], int], seconds: float = IDLE_SECONDS) -> None:
         """Waits until no running program has anything left to do.
@@ -263,25 +263,38 @@ class Children:
         block came. `head` tells the newest block's number. Raises ChildEnded; NotIdle after `seconds`.
         """
         deadline = time.monotonic() + seconds
-        before: object = None
+        newest = -1
+        idle: dict[str, int] = {}  # how often each was woken that was idle when last asked
         while True:
-            newest, statuses = head(), self.statuses()
-            busy = {name: one for name, one in statuses.items() if one is None or not one.is_idle(newest)}
-            now = None if busy else (newest, {name: one.wakes for name, one in statuses.items() if one})
-            if now is not None and now == before:
+            before, newest = newest, head()
+            if newest != before:
+                idle = {}
+            # Who was idle is only asked again once all were: asking costs those who work.
+            names = self._running - idle.keys() or self._running
+            found = self._statuses(names)
+            resting = {name: one.wakes for name, one in found.items() if one is not None and one.is_idle(newest)}
+            if resting == idle and resting.keys() == self._running and head() == newest:
                 return
-            before = now
+            busy = [_busy(name, one, newest) for name, one in found.items() if name not in resting]
+            idle = {name: wakes for name, wakes in (idle | resting).items() if name in resting or name not in found}
             if time.monotonic() > deadline:
-                raise NotIdle("; ".join(_busy(name, one, newest) for name, one in busy.items()) or "woken all the time")
+                raise NotIdle("; ".join(busy) or "woken all the time")
             if busy:
                 time.sleep(PAUSE_SECONDS)
 
     def statuses(self) -> dict[str, Status | None]:
-        """What each running program says, None where it says nothing; all are asked before the first has to answer."""
-        running = {name: child for name, child in self.by_name.items() if child.is_running}
-        for child in running.values():
-            child.request()
-        return {name: child.status() for name, child in running.items()}
+        """What each running program says, None where it says nothing."""
+        return self._statuses(self._running)
+
+    @property
+    def _running(self) -> set[str]:
+        return {name for name, child in self.by_name.items() if child.is_running}
+
+    def _statuses(self, names: Collection[str]) -> dict[str, Status | None]:
+        """All are asked before the first has to answer."""
+        for name in names:
+            self[name].request()
+        return {name: self[name].status() for name in names}
 
     @contextlib.contextmanager
     def stopped(self, *names: str) -> Iterator[None]:

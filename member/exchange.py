@@ -191,9 +191,9 @@ class Exchange:
         for known in self.book.of_cycle(cycle):
             if known.way not in BOTH_SIGN or known.own is None or known.other is None:
                 continue
-            if known.state in ("applied", "struck"):
-                continue
             state = self.reckoning.states(cycle).get((known.payer, known.payee), NOTHING_YET)
+            if known.state == "struck" or (known.state == "applied" and known.digest in state.applied_digests):
+                continue
             if known.digest in state.applied_digests:
                 self.book.mark(known, "applied")
                 did = True
@@ -202,6 +202,9 @@ class Exchange:
                 did = True
             elif known.state == "submitted":
                 did |= self._follow(known)
+            elif known.state == "applied":
+                self.book.mark(known, "agreed", "taken back by a reorganisation")
+                did = True
             elif self._is_my_turn(known):
                 ready.append(known)
         ready.sort(key=lambda one: (one.payer, one.payee, one.row.version))

@@ -151,11 +151,10 @@ class RowBook:
 
     def _states(self, cycle: int) -> dict[tuple[Way, Hash32], RowState]:
         if cycle not in self._cycles:
+            found = self._store.row_states(cycle)
             # The leaves of what is finished stay in the store alone: nothing writes it again.
-            known = (
-                replace(one, leaves=()) if one.state in _FINISHED else one for one in self._store.row_states(cycle)
-            )
-            self._cycles[cycle] = {(one.way, one.digest): one for one in known}
+            slim = (replace(one, leaves=()) if one.state in _FINISHED else one for one in found)
+            self._cycles[cycle] = {(one.way, one.digest): one for one in slim}
             if len(self._cycles) > _MOST_CYCLES:
                 self._cycles.popitem(last=False)
         self._cycles.move_to_end(cycle)

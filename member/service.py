@@ -105,7 +105,7 @@ def routes(daemon: Daemon[Any]) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/status")
-    def status() -> Response:
+    async def status() -> Response:  # no thread of its own: it is asked often, and waits for nothing
         return answer(daemon.status())
 
     @router.post("/trades/placed")

@@ -5,9 +5,10 @@ All are asked at once, exactly the quorum's signatures go to the chain, and then
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from chain.evidence import Evidence
@@ -140,12 +141,16 @@ class Soliciting:
 
     def _ask_all(self, reckoned: Reckoned, row: Row, missing: Sequence[Hash32]) -> list[Answered]:
         """What the attestors answer, asked side by side, each for as long as HTTP allows."""
-        packet = self._desk.packet(reckoned.cycle, reckoned.run, reckoned.pair)
-        asked = document(AttestationAsked(row, reckoned.content.leaves, packet))
+
+        @cache
+        def asked() -> Any:
+            packet = self._desk.packet(reckoned.cycle, reckoned.run, reckoned.pair)
+            return document(AttestationAsked(row, reckoned.content.leaves, packet))
+
         with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
             return list(threads.map(lambda one: self._ask_one(reckoned, row, one, asked), missing))
 
-    def _ask_one(self, reckoned: Reckoned, row: Row, attestor: Hash32, asked: Any) -> Answered:
+    def _ask_one(self, reckoned: Reckoned, row: Row, attestor: Hash32, asked: Callable[[], Any]) -> Answered:
         digest = self._market.domain.digest(row)
         if attestor == self._me:
             return Answered(
@@ -160,7 +165,7 @@ class Soliciting:
         if refused is not None and refused[0] is known[0] and refused[1] == known[1]:
             return Answered(attestor, None, "refuses the row")
         try:
-            found = self._daemon.peers.post(attestor, "/v1/attestations", asked)
+            found = self._daemon.peers.post(attestor, "/v1/attestations", asked())
             if "ready_at" in found:
                 self._ready[key] = int(found["ready_at"])
                 return Answered(attestor, None, f"hears the other member until {self._ready[key]}")

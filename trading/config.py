@@ -24,9 +24,10 @@ class PlatformTable(Table):
     """`[platform]`.
 
     `salt_secret` holds 32 bytes as hex that the salts of trades are made from. A batch is proposed `batch_before_gate`
-    seconds before the last time at which all its trades can be committed. `relay` is `own` or `gateway`. Where `beckn_lane` is named, orders from Beckn messages are fetched
-    from the gateway, whose word is taken for what this platform confirmed, and take that lane, `batched` or
-    `registered`: the same at both platforms of an order.
+    seconds before the last time at which all its trades can be committed. `relay` is `own` or `gateway`.
+
+    Where `beckn_lane` is named, orders from Beckn messages are fetched from the gateway, whose word is taken for what
+    this platform has confirmed; they take that lane, which both platforms of an order have to name.
     """
 
     salt_secret: RelativePath = Field(strict=False)

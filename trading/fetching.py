@@ -1,8 +1,9 @@
-"""Orders that came to the market's gateway in Beckn messages: fetched into the book, in the order in which they came."""
+"""Orders that came to the market's gateway in Beckn messages: each is fetched once, into the platform's book."""
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from trading.orders import KeptOrder, Lane, kept_order
 CURSOR: Final = "gateway orders"
 """The kind of facts that say how far a gateway's list was read, by the gateway's address."""
 
+MOST_COMPLAINTS: Final = 100
+
 _CURSOR = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -32,7 +35,7 @@ class FetchingStage:
         self._market = daemon.market
         self._book = book
         self._glances = Glances()
-        self._complaints: list[str] = []
+        self._complaints: deque[str] = deque(maxlen=MOST_COMPLAINTS)
 
     def run(self) -> bool:
         """Takes what is new."""
@@ -41,11 +44,11 @@ class FetchingStage:
         if lane is None or gateway is None or not self._glances.is_due(self._market.head().number):
             return False
         waiting: list[Waiting] = []
-        did = is_full = False
+        did, is_more = False, True
         try:
-            did, is_full = self._read_on(gateway, lane)
-            while is_full and not self._daemon.is_stopping:
-                _, is_full = self._read_on(gateway, lane)
+            while is_more and not self._daemon.is_stopping:
+                found, is_more = self._read_on(gateway, lane)
+                did |= found
         except (PeerSilent, PeerRefused, SettlementError) as error:
             waiting.append(Waiting(self._market.calendar.cycle_of(self._market.now()), f"the gateway: {error}"))
         self._daemon.waits(self.name, waiting)
@@ -57,8 +60,8 @@ class FetchingStage:
         cursor = self._daemon.store.fact(CURSOR, gateway.url)
         page = gateway.get(f"/v1/orders?limit={PAGE}" + (f"&cursor={cursor}" if cursor else ""))
         items, after = _page(page)
-        orders = [kept for item in items if (kept := self._order(item, lane)) is not None]
-        added = self._book.add(orders)
+        # One after the other: each is compared with all before it, those of its own page too.
+        added = sum(self._book.add([kept]) for item in items if (kept := self._order(item, lane)) is not None)
         if added:
             self._daemon.log.info("orders fetched", lane=lane.value, orders=added)
         if after != cursor:
@@ -72,9 +75,12 @@ class FetchingStage:
             templates = {one.title: one for one in self._market.templates.values()}
             named = item if isinstance(item, Mapping) else {}
             kept = kept_order({**named, "lane": lane.value}, templates)
+            if named.get("trade_id") != "0x" + kept.order.trade_id().hex():
+                raise SettlementError("$.trade_id", named.get("trade_id"), "is not the order's")
+            kept.document.encode()
             if self._daemon.me.id not in (kept.order.buyer_platform, kept.order.seller_platform):
                 raise SettlementError("$.order", None, "is of other platforms")
-        except SettlementError as error:
+        except ValueError as error:  # half a character in a text is no SettlementError
             self._complaints.append(f"the gateway's order: {error}")
             return None
         fault = self._book.conflict(kept)

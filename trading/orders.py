@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from settlement.canonical_json import Json
 from settlement.documents import value_of
-from settlement.errors import SettlementError
 from settlement.formula.templates import Template
 from settlement.hashing import Hash32, keccak256
 from settlement.order import Order, order_document, order_form, order_of
@@ -65,13 +64,5 @@ def kept_document(kept: KeptOrder) -> dict[str, Json]:
 def kept_order(found: Mapping[str, Any], templates: Mapping[str, Template]) -> KeptOrder:
     """The order behind its stored form; `templates` by title. Raises SettlementError for what is none."""
     order = order_of(found.get("order"), templates, "$.order")
-    return KeptOrder(order, value_of(Lane, found.get("lane"), "$.lane"), _canonical_text(found.get("document")))
-
-
-def _canonical_text(found: Any) -> str:
-    text = value_of(str, found, "$.document")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise SettlementError("$.document", None, "has half a character") from None
-    return text
+    lane = value_of(Lane, found.get("lane"), "$.lane")
+    return KeptOrder(order, lane, value_of(str, found.get("document"), "$.document"))

@@ -279,8 +279,10 @@ def _signature(room: BatchRoom, caller: Hash32, asked: SignedBatch) -> MemberSig
     if caller != batch.platform_a or room.me != batch.platform_b or asked.signature.member != caller:
         raise batch_refused(Fault("platform_a", "a batch is proposed by the lower of its two platforms"))
     kept = room.batches.find(asked.proposed.key)
-    if kept is not None and kept.proposed == asked.proposed and not kept.is_over:
-        return next(one for one in kept.signatures if one.member == room.me)
+    if kept is not None and not kept.is_over:
+        if kept.proposed == asked.proposed:
+            return next(one for one in kept.signatures if one.member == room.me)
+        raise batch_refused(Fault("sequence", "another batch is signed under it"))
     trades = {one.digest: one for one in room.trades_of(asked.proposed.digests)}
     fault = (
         signature_fault(room.market.domain.digest(batch), (caller,), (asked.signature,), _terms(room, asked))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from tests.api.gateway_scene import GatewayScene
 from tests.store.databases import database, database_url
 
 __all__ = ["database", "database_url"]
+
+# Plain lines: the console's own way of showing an exception takes seconds.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from settlement.config import DAY, HOUR
 from settlement.formula.templates import FIXED_PRICE_SETTLED, Role
 from settlement.identity import member_id
 from settlement.units import Calendar, epoch_seconds
+from tests.api.beckn_messages import line, order_message, raw
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "shared" / "deg" / "g3-interdiscom"
 UTC = ZoneInfo("UTC")
@@ -36,48 +37,15 @@ TERMS = OrderTerms(
 Change = Callable[[dict[str, Any]], object]
 
 
-def line(offer: str, kwh: float | str, price: float | str, start: str, end: str) -> dict[str, Any]:
-    return {
-        "beckn:orderItemAttributes": {"providerAttributes": {"meterId": "der://meter/B-7"}},
-        "beckn:quantity": {"unitQuantity": kwh, "unitText": "kWh"},
-        "beckn:acceptedOffer": {
-            "beckn:id": offer,
-            "beckn:offerAttributes": {
-                "pricingModel": "PER_KWH",
-                "sourceMeterId": "der://Roofs.Example/S-3",
-                "beckn:price": {"value": price, "currency": "USD", "unitText": "kWh"},
-                "beckn:maxQuantity": {"unitQuantity": 20, "unitText": "kWh"},
-                "beckn:timeWindow": {"schema:startTime": start, "schema:endTime": end},
-            },
-        },
-    }
-
-
 def message(action: str = "confirm", time: str = "2026-03-01T10:00:00Z") -> dict[str, Any]:
-    return {
-        "context": {
-            "domain": "beckn.one:deg:p2p-trading-interdiscom:2.0.0",
-            "action": action,
-            "timestamp": time,
-            "transaction_id": "t-1",
-            "bap_id": "buying.example",
-            "bpp_id": "selling.example",
-        },
-        "message": {
-            "order": {
-                "beckn:orderAttributes": {"utilityIdBuyer": "NORTH", "utilityIdSeller": "SOUTH", "total_quantity": 7.0},
-                "beckn:orderItems": [
-                    line("o-1", 2.5, 0.2, "2026-03-02T00:00:00Z", "2026-03-02T06:00:00Z"),
-                    line("o-2", "4.5", "0.1", "2026-03-02T06:00:00Z", "2026-03-02T12:00:00Z"),
-                ],
-                "beckn:payment": {"beckn:amount": {"currency": "USD", "value": 0.95}},
-            }
-        },
-    }
-
-
-def raw(document: dict[str, Any]) -> bytes:
-    return json.dumps(document).encode()
+    lines = [
+        line("o-1", 2.5, 0.2, "2026-03-02T00:00:00Z", "2026-03-02T06:00:00Z"),
+        line("o-2", "4.5", "0.1", "2026-03-02T06:00:00Z", "2026-03-02T12:00:00Z"),
+    ]
+    made = order_message(action, lines, time)
+    made["message"]["order"]["beckn:orderAttributes"]["total_quantity"] = 7.0
+    made["message"]["order"]["beckn:payment"] = {"beckn:amount": {"currency": "USD", "value": 0.95}}
+    return made
 
 
 def changed(change: Change, action: str = "confirm") -> bytes:

@@ -62,3 +62,6 @@ def test_a_gateway_must_be_named_to_be_used(scene: Bustle, tmp_path: Path, capsy
     file.write_text(text.replace("[platform]", '[platform]\nrelay = "gateway"'))
     assert run(["platform", "check", "--config", str(file)]) == 3
     assert "platform.relay is gateway, but there is no gateway" in capsys.readouterr().err
+    file.write_text(text.replace("[platform]", '[platform]\nbeckn_lane = "batched"'))
+    assert run(["platform", "check", "--config", str(file)]) == 3
+    assert "platform.beckn_lane: there is no gateway to fetch orders from" in capsys.readouterr().err

@@ -7,6 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from chain.account import Account
 from chain.artifacts import EVM
 from chain.contract import Receipt
@@ -45,21 +47,28 @@ def scene_key(purpose: str, name: str) -> bytes:
 
 
 def subscriber_of(name: str) -> str:
-    """The subscriber id of a name: `sunmarket` is `sunmarket.example`."""
-    return f"{name}.example"
+    """The subscriber id of a name: `sunmarket` is `sunmarket.example`; what has a dot is one already."""
+    return name if "." in name else f"{name}.example"
 
 
 class DeployedMarket:
     """A chain with the market's contracts, members admitted, templates registered. A context manager."""
 
-    def __init__(self, folder: Path, platforms: Sequence[str], utilities: Sequence[str], config: Config) -> None:
-        """Everything at `GENESIS_TIME`; the deployment record goes to `folder`."""
+    def __init__(
+        self,
+        folder: Path,
+        platforms: Sequence[str],
+        utilities: Sequence[str],
+        config: Config,
+        genesis_time: int = GENESIS_TIME,
+    ) -> None:
+        """Everything at `genesis_time`; the deployment record goes to `folder`."""
         self.folder = folder
         self.config = config
         self.platforms, self.utilities = tuple(platforms), tuple(utilities)
         self.names = (*self.platforms, *self.utilities)
         self.members = {name: Member(subscriber_of(name), scene_key("hot", name)) for name in (*self.names, BANK)}
-        self.node = Anvil(GENESIS_TIME)
+        self.node = Anvil(genesis_time)
         self.rpc = self.node.rpc
         try:
             self._council = Account(scene_key("account", "council"), self.rpc)
@@ -167,7 +176,8 @@ class DeployedMarket:
         for name, member in self.members.items():
             keys = (address_text(scene_key("cold", name)), address_text(member.key))
             payout = address_text(scene_key("payout", name))
-            self.by_council("MemberRegistry", "admit", member.id, self._roles(name), *keys, payout, bytes(32))
+            beckn_key = bytes(32) if name == BANK else _beckn_key(name)
+            self.by_council("MemberRegistry", "admit", member.id, self._roles(name), *keys, payout, beckn_key)
             self.by_council("DepositToken", "set_holder", payout, True)
         self.by_council("DepositToken", "set_holder", deployed["SettlementEscrow"].address, True)
         self.by_council("MemberRegistry", "set_attestors", [self.id(name) for name in self.utilities])
@@ -179,7 +189,12 @@ class DeployedMarket:
     def _roles(self, name: str) -> int:
         if name == BANK:
             return int(MemberRole.SETTLEMENT_BANK)
-        return int(MemberRole.PLATFORM if name in PLATFORMS else MemberRole.UTILITY | MemberRole.GRID_OPERATOR)
+        return int(MemberRole.PLATFORM if name in self.platforms else MemberRole.UTILITY | MemberRole.GRID_OPERATOR)
+
+
+def _beckn_key(name: str) -> bytes:
+    """The public half of `scene_key("beckn", name)`, with which a member signs Beckn messages."""
+    return Ed25519PrivateKey.from_private_bytes(scene_key("beckn", name)).public_key().public_bytes_raw()
 
 
 def _config_document(config: Config) -> dict[str, Any]:

@@ -91,10 +91,18 @@ class SignedTrade:
 class Scene(DeployedMarket):
     """The market and its members. A context manager: leaving it ends daemons and chain."""
 
-    def __init__(self, folder: Path, platforms: int = 2, utilities: int = 2, config: Config = CONFIG) -> None:
-        """Deploys the market at `GENESIS_TIME`, a day before the cycle `CYCLE` begins; everything goes to `folder`."""
+    def __init__(
+        self,
+        folder: Path,
+        platforms: int | Sequence[str] = 2,
+        utilities: int = 2,
+        config: Config = CONFIG,
+        genesis_time: int = GENESIS_TIME,
+    ) -> None:
+        """Deploys the market, a day before the cycle `CYCLE` begins where nothing is said; all goes to `folder`."""
         self.daemons: dict[str, Daemon[Any]] = {}
-        super().__init__(folder, PLATFORMS[:platforms], UTILITIES[:utilities], config)
+        named = PLATFORMS[:platforms] if isinstance(platforms, int) else platforms
+        super().__init__(folder, named, UTILITIES[:utilities], config, genesis_time)
         self._ports = {name: _free_port() for name in self.names}
         self._sequences: dict[Pair, int] = {}
 

@@ -47,14 +47,21 @@ class SettledDay:
         tables: str = "",
         registered: bool = False,
         config: Config = CONFIG,
+        finality: str = "instant",
+        back: int = 0,
     ) -> None:
-        self.tables = tables
+        """`back` trades go the other way; `locks` are by payer and payee, base units."""
+        self.tables, self.finality = tables, finality
         self.scene = Scene(folder, utilities=utilities, config=config)
         for name in self.scene.names if running is None else running:
             self.start(name)
         if locks:
             self.scene.fund("sunmarket", sum(locks.values()))
         signed = [self.scene.trade(hour=8 + place, item=f"item-{place}") for place in range(trades)]
+        signed += [
+            self.scene.trade(hour=8 + place, item=f"back-{place}", buyer="rooftrade", seller="sunmarket")
+            for place in range(back)
+        ]
         # Registered ones stand on chain one by one, batched ones under one root.
         self.placed: tuple[PlacedTrade, ...] = (
             tuple(self.scene.register(one) for one in signed) if registered else self.scene.commit(signed, locks)
@@ -70,7 +77,8 @@ class SettledDay:
 
     def start(self, name: str, tables: str | None = None) -> Daemon[Any]:
         """Starts or restarts a member."""
-        return self.scene.daemon(name, STAGES, ROUTERS, tables=self.tables if tables is None else tables)
+        told = self.tables if tables is None else tables
+        return self.scene.daemon(name, STAGES, ROUTERS, tables=told, finality=self.finality)
 
     def stop(self, name: str) -> None:
         """Ends a member, which is silent from then on."""

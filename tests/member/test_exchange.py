@@ -320,6 +320,23 @@ def test_a_member_that_lost_its_memory_is_told_what_it_signed(tmp_path: Path, mo
         assert day.state(*SUN_TO_ROOF, by="rooftrade").applied == 2 * SALE
 
 
+def test_rows_that_a_reorganisation_took_back_apply_again_once(tmp_path: Path) -> None:
+    with SettledDay(tmp_path, finality="depth:64") as day:
+        day.allocate()
+        day.seal()
+        day.scene.settle_down()
+        depth = day.scene.rpc.block_number() - day.events("RowApplied")[0].block + 1
+
+        day.scene.rpc.call("anvil_reorg", depth, [])
+        day.pass_time(1)
+        day.pass_time(60)
+
+        assert [one["version"] for one in day.events("RowApplied")] == [1, 1]
+        assert day.state(*SUN_TO_ROOF).applied == 2 * SALE
+        assert [one.state for name in SUN_TO_ROOF for one in day.rows(name) if one.other] == ["applied"] * 3
+        assert day.problems() == []
+
+
 def test_who_answered_submits_if_who_asked_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with SettledDay(tmp_path, running=["sunmarket", "rooftrade"]) as day:
         day.allocate()
@@ -337,11 +354,17 @@ def test_who_answered_submits_if_who_asked_does_not(tmp_path: Path, monkeypatch:
         assert day.state(*SUN_TO_ROOF).applied == 2 * SALE
 
 
-def test_more_rows_than_a_call_takes_go_in_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("member.exchange.ROWS_A_CALL", 1)
-    with SettledDay(tmp_path, running=["sunmarket", "rooftrade", "eastpower", "westpower"]) as day:
+@pytest.mark.parametrize(("rows_a_call", "calls"), [(64, 1), (1, 2)])
+def test_rows_go_to_the_chain_together_as_far_as_a_call_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_a_call: int, calls: int
+) -> None:
+    monkeypatch.setattr("member.exchange.ROWS_A_CALL", rows_a_call)
+    with SettledDay(tmp_path, trades=1, back=1) as day:
         day.allocate()
         day.seal()
         day.scene.settle_down()
 
-        assert len({one.transaction for one in day.events("RowApplied")}) == 2
+        west = day.scene.id("westpower")
+        to_west = [one.transaction for one in day.events("RowApplied") if one["payee"] == west]
+        assert (len(to_west), len(set(to_west))) == (2, calls)
+        assert len(day.events("RowApplied")) == 4

@@ -75,6 +75,7 @@ def test_a_leaf_that_breaks_the_rule_proves_itself_without_its_trade() -> None:
         ("slot_start", 0, Fault.OTHER_SLOT),
         ("salt", keccak256(b"another salt"), Fault.OTHER_SALT),
     ],
+    ids=["meter", "slot", "salt"],
 )
 def test_a_leaf_that_does_not_fit_its_trade_is_shown_with_it(field: str, value: int | bytes, fault: Fault) -> None:
     wrong = served(0, with_leaf(SELLERS, 0, **{field: value}))

@@ -46,6 +46,7 @@ def watched(day: SettledDay) -> None:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [({"allocated_wh": 499}, 5), ({"meter": keccak256(b"another meter")}, 7), ({"salt": keccak256(b"salt")}, 10)],
+    ids=["rule", "meter", "salt"],
 )
 def test_a_wrong_leaf_is_proven_once(tmp_path: Path, changes: dict[str, int | bytes], fault: int) -> None:
     with SettledDay(tmp_path) as day:

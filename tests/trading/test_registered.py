@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api.app import Adapter
 from api.gateway import Gateway, assemble
 from api.settings import GatewaySettings
 from member.gateway_pages import Glances
@@ -21,7 +22,7 @@ LOCKED = '[[partners]]\nsubscriber = "{}.example"\nlock_percent = 50\n'
 class Market(Bustle):
     """The bustle with a gateway before it."""
 
-    def open_gateway(self) -> Gateway:
+    def open_gateway(self, *adapters: Adapter) -> Gateway:
         """Serves it; it works when the test lets everybody settle down."""
         listener = Listener("127.0.0.1", 0)
         self.gateway_url = listener.url
@@ -29,7 +30,7 @@ class Market(Bustle):
         database.create()
         settings = GatewaySettings(self.node.url, "instant", listener.url)
         keys = scene_key("account", "gateway relayer"), scene_key("account", "gateway")
-        self.gateway = assemble(settings, self.record, database, *keys, version="test")
+        self.gateway = assemble(settings, self.record, database, *keys, version="test", adapters=adapters)
         self.gateway.work.follow()
         listener.serve(self.gateway.app)
         self.closing = [listener.close, database.close]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from member.errors import PeerRefused
 from member.service import Body, Caller, answer
 from settlement.documents import document, value_of
 from settlement.trade import Trade
-from store.records import MemberSignature
+from store.records import MemberSignature, OpenTrade
 from tests.member.scene import CYCLE
 from tests.trading.bustle import Bustle, order_line, reasons
+from trading.batching import make_batch
+from trading.proposing import SignedBatch
 
 Make = Callable[[Daemon[Any]], APIRouter]
 
@@ -140,6 +142,35 @@ def test_only_the_lower_platform_proposes(scene: Bustle) -> None:
     with pytest.raises(PeerRefused, match="batch-refused: platform_a: a batch is proposed by the lower"):
         scene.daemons[high].peers.post(scene.id(low), "/v1/batches/sign", signed)
     forged = signed | {"signature": signed["signature"] | {"r": "0x" + "11" * 32}}
-    changed = forged | {"proposed": {**batch["proposed"], "digests": ["0x" + "22" * 32]}}
+    later = {**batch["proposed"]["batch"], "sequence": 2}
+    changed = forged | {"proposed": {**batch["proposed"], "batch": later}}
     with pytest.raises(PeerRefused, match="batch-refused: signatures: not by the key of 0x"):
         proposer.peers.post(scene.id(high), "/v1/batches/sign", changed)
+
+
+def test_one_batch_is_signed_under_a_sequence(scene: Bustle) -> None:
+    scene.everybody()
+    lines = [order_line(1), order_line(2)]
+    for name in scene.platforms:
+        scene.order(name, lines)
+    scene.settle_down()
+    low, high = sorted(scene.platforms, key=scene.id)
+    proposer, other = scene.daemons[low], scene.daemons[high]
+    trades = proposer.store.open_trades(CYCLE)
+
+    def ask(of: Sequence[OpenTrade], sequence: int = 1) -> Any:
+        proposed = make_batch(of, sequence, proposer.market.templates, {})
+        signature = MemberSignature.of(proposer.me.id, proposer.desk.sign(proposed.batch))
+        return proposer.peers.post(other.me.id, "/v1/batches/sign", document(SignedBatch(proposed, signature)))
+
+    first = ask(trades)
+    assert first == ask(trades)
+    with pytest.raises(PeerRefused, match="batch-refused: sequence: another batch is signed under it"):
+        ask(trades[:1])
+    with pytest.raises(PeerRefused, match=r"batch-refused: digests: 0x[0-9a-f]{64} stands in batch 1"):
+        ask(trades[:1], 2)
+    scene.before_gate()
+    scene.settle_down()
+    assert scene.call("TradeBook", "commitment_count") == 1
+    with pytest.raises(PeerRefused, match=r"batch-refused: digests: 0x[0-9a-f]{64} is committed already"):
+        ask(trades[:1], 2)
