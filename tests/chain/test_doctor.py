@@ -131,6 +131,23 @@ def test_who_used_a_nonce(chain: Anvil) -> None:
     assert used_by(chain.rpc, account.address, 4) is None
 
 
+def test_who_used_a_nonce_on_a_node_that_forgets_old_states(chain: Anvil) -> None:
+    account = Account(b"\x1e" * 32, chain.rpc)
+    sent = await_receipt(chain.rpc, account.send(b"", 21_000, PARTNER))
+    chain.rpc.mine(5)
+    oldest = chain.rpc.block_number() - 16
+
+    class Forgetful(Rpc):
+        def call(self, method: str, *params: object) -> Any:
+            if method == "eth_getTransactionCount" and int(str(params[1]), 16) < oldest:
+                raise RpcError(method, -32000, "missing trie node")
+            return super().call(method, *params)
+
+    use = used_by(Forgetful("127.0.0.1", chain.port), account.address, 0)
+    assert use is not None
+    assert (use.hash, use.block_number) == (sent.transaction, sent.block)
+
+
 # --- signers ---
 
 

@@ -11,7 +11,7 @@ from tests.chain import seeded_bugs as bugs
 from tests.chain.sending_machine import SendingMachine
 
 SETTINGS = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=40, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 
