@@ -8,7 +8,8 @@ It shows money in INR rounded to paise and energy in kWh; the exact figures stan
                "facts": [text]}],
      "members": [{"name", "received", "paid", "owed", "is_owed", "withdrawn"}],
      "gas": [{"operation", "count", "median", "max", "target"}],
-     "durations": {phase: milliseconds}, "roots": {name: hash}, "transactions": count, "checks": {name: passed}}
+     "durations": {phase: milliseconds}, "roots": {name: hash}, "senders": {program: {function: count}},
+     "transactions": count, "checks": {name: passed}}
 
 Amounts are decimal strings of base units (10^-6 INR). A row's `amount` is cumulative, its `paid`, `owed` and
 `owed_back` are what it moved. `target` is null where an operation has none.

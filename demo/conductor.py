@@ -33,6 +33,7 @@ class Conductor:
         self._order = count()
         self.now = 0
         self.total = 0
+        self.done = 0
 
     def tick(self, time: int) -> None:
         """Puts in a block and nothing else: for whoever waits for a time, or for blocks to pass."""
@@ -51,18 +52,17 @@ class Conductor:
         self.now = time
         self._settle()
 
-    def run(self, before: Callable[[int, str], None]) -> None:
-        """Everything in order; `before` is told how many entries are done and what comes next."""
-        done = 0
-        while self._entries:
+    def run(self, before: Callable[[int, str], None] = lambda *_: None, until: int | None = None) -> None:
+        """Everything in order, or what comes before a time; `before` is told how many are done and what comes next."""
+        while self._entries and (until is None or self._entries[0].time < until):
             entry = heapq.heappop(self._entries)
-            before(done, entry.label)
+            before(self.done, entry.label)
             if entry.time > self.now:
                 self.move(entry.time)
             if entry.action is not None:
                 entry.action()
                 self.move(self.now)  # whoever was told something finds it with the next block
-            done += 1
+            self.done += 1
 
     def _put(self, time: int, label: str, action: Callable[[], None] | None) -> None:
         if time < self.now:

@@ -9,7 +9,7 @@ from chain.evidence import Event
 from demo.account import money_text
 from demo.calendar import CONFIG
 from demo.collect import REPLACED, CycleRecords, Records
-from demo.members import Members, address_text
+from demo.members import Members, senders
 from settlement.allocation import share_rule
 from settlement.faults import Fault, fault_by_rule
 from settlement.units import kwh_text
@@ -40,8 +40,7 @@ class Teller:
 
     def sender(self, event: Event) -> str:
         """Whose program sent the transaction of an event."""
-        relayers = {address_text(one.relayer_key): one.name for one in self.members.programs}
-        return relayers.get(self.records.calls[event.transaction].sender, "somebody")
+        return senders(self.members).get(self.records.calls[event.transaction].sender, "somebody")
 
     def _early(self, found: CycleRecords) -> Iterator[str]:
         early = [one for one in found.runs[0].rows if one.way == Way.EARLY]
@@ -57,7 +56,7 @@ class Teller:
     def _attested(self, found: CycleRecords) -> Iterator[str]:
         attested = [one for one in found.runs[0].rows if one.way == Way.ATTESTED]
         if attested:
-            yield f"{self.silent} answered nothing about {len(attested)} rows"
+            yield f"{self.silent} did not answer: the {len(attested)} rows by which it owes were attested without it"
 
     def _struck(self, found: CycleRecords) -> Iterator[str]:
         struck = {one.digest: one for one in found.runs[0].rows if one.way == Way.STRUCK}

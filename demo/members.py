@@ -14,6 +14,7 @@ from settlement.hashing import Hash32, keccak256
 from settlement.identity import member_id
 from settlement.trade import Signature
 
+GATEWAY = "gateway"
 PLATFORM, UTILITY, GRID_OPERATOR, SETTLEMENT_BANK = 1, 2, 4, 16
 
 
@@ -128,3 +129,9 @@ def make_members(data: Path) -> Members:
         ),
         bank=one("settlebank", "bank", SETTLEMENT_BANK),
     )
+
+
+def senders(members: Members) -> dict[str, str]:
+    """Whose program sends from an address: names by 0x address, the gateway's included."""
+    relayers = {address_text(one.relayer_key): one.name for one in members.programs}
+    return relayers | {address_text(demo_key("relayer", GATEWAY)): GATEWAY}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from demo.everyday import Market
-from demo.members import address_text
-from demo.setting import CONFIG_FILE, GATEWAY
+from demo.members import GATEWAY, address_text
+from demo.setting import CONFIG_FILE
 from demo.world import World
 
 SECONDS_A_BLOCK = 2

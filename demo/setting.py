@@ -17,13 +17,12 @@ from typing import Any, Final
 from demo import calendar
 from demo.files import write_lines
 from demo.homes import Home
-from demo.members import Member, Members, demo_key
+from demo.members import GATEWAY, Member, Members, demo_key
 from demo.orders import utility_of
 from demo.processes import Address, Child
 from oracle.meters import METER_COLUMNS
 from settlement.config import DAY, HOUR
 
-GATEWAY: Final = "gateway"
 CONFIG_FILE: Final = "config.toml"
 LOG_FILE: Final = "log.jsonl"
 POLL_MS: Final = 50

@@ -41,12 +41,17 @@ class StoryDoesNotFit(Exception):
     """No trade of the day is such that its story could happen to it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Generosity:
-    """A leaf to which a utility gives more than the rule: its position, and by how many Wh."""
+    """A leaf to which a utility gives more than the rule: by how many Wh, and its position.
 
-    position: int
+    In between stands what decides between several: fewer trades in the group, then more that its meter read.
+    """
+
     extra_wh: int
+    fewness: int
+    meter_wh: int
+    position: int
 
 
 def generous_leaf(allocation: UtilityAllocation) -> Generosity | None:
@@ -59,9 +64,9 @@ def generous_leaf(allocation: UtilityAllocation) -> Generosity | None:
             for offset, leaf in enumerate(leaves):
                 room = min(MOST_EXTRA_WH, leaf.contracted_wh - leaf.allocated_wh)
                 if room:
-                    found.append(Generosity(position + offset, room))
+                    found.append(Generosity(room, -len(leaves), leaf.meter_wh, position + offset))
         position += len(leaves)
-    return max(found, key=lambda one: one.extra_wh, default=None)
+    return max(found, default=None)
 
 
 def generous(allocation: UtilityAllocation, to: Generosity) -> UtilityAllocation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from demo import calendar, stories
 from demo.collect import CycleRecords, Moved, Records
 from demo.facts import Teller
 from demo.gas import gas_table
-from demo.members import Members
+from demo.members import Members, senders
 from demo.world import World
 from settlement.figures import Outcome
 from settlement.flows import Pair
@@ -52,6 +52,7 @@ class Summariser:
                 for found in self.days.values()
                 for run in found.runs
             },
+            "senders": self._senders(),
             "transactions": len(self.records.calls),
             "transaction_hashes": list(self.records.calls),
             "checks": dict(checks),
@@ -128,6 +129,15 @@ class Summariser:
             }
             for one in everyone
         ]
+
+    def _senders(self) -> dict[str, dict[str, int]]:
+        """What each program sent, by function, and how often."""
+        names = senders(self.members)
+        sent: dict[str, Counter[str]] = {name: Counter() for name in names.values()}
+        for call in self.records.calls.values():
+            if call.sender in names:
+                sent[names[call.sender]][call.function] += 1
+        return {name: dict(sorted(functions.items())) for name, functions in sent.items()}
 
     def _owed(self, debtor: Hash32, creditor: Hash32) -> int:
         return 0 if debtor == creditor else int(self.world.call("ObligationLedger", "owed", debtor, creditor))

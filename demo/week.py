@@ -56,10 +56,9 @@ class Week(Everyday):
 
     def _put_stories(self) -> None:
         end = calendar.day_end
-        children = self.market.children
         self.at(2, end(2) + HOUR // 2, "the guaranteed pair agrees not to wait", partial(self._sign_early, True))
         self.at(2, end(2) + 3 * HOUR, "the guaranteed pair waits again", partial(self._sign_early, False))
-        self.at(3, end(3) + BEFORE_SEAL, "a platform stops answering", lambda: children[self.silent.name].stop())
+        self.at(3, end(3) + BEFORE_SEAL, "a platform stops answering", self._stop_answering)
         self.at(
             3, end(3) + 44 * HOUR + 30 * MINUTE, "it answers again", partial(self.market.resume, [self.silent.name])
         )
@@ -85,6 +84,13 @@ class Week(Everyday):
         for member, other in (pair, pair[::-1]):
             self.market.setting.write_config(member, {other.name} if early else ())
         self.market.children.restart([member.name for member in pair])
+
+    # --- day 3 ---
+
+    def _stop_answering(self) -> None:
+        """The run is sealed without the platform, by whoever's turn comes next."""
+        self.market.children[self.silent.name].stop()
+        self._await_seal(3)
 
     # --- day 4 ---
 

@@ -171,8 +171,10 @@ class RowBook:
 
     def _note_two_statements(self, earlier: RowState, row: Row, by: Hash32, signature: Signature) -> None:
         assert earlier.other is not None  # noqa: S101
-        both = Statements(by, (SignedRow(earlier.row, earlier.other), SignedRow(row, signature)))
-        self._store.keep_fact(EVIDENCE, Statements.key_of(row, earlier.way), document(both))
+        key = Statements.key_of(row, earlier.way)
+        if self._store.fact(EVIDENCE, key) is None:  # two are enough
+            both = Statements(by, (SignedRow(earlier.row, earlier.other), SignedRow(row, signature)))
+            self._store.keep_fact(EVIDENCE, key, document(both))
 
 
 def way_of(row: Row) -> Way:

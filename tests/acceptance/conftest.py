@@ -1,9 +1,10 @@
-"""One run of the demo for all tests that look at it, its chain kept alive."""
+"""Markets of processes for the tests: a finished week for all that look at it, and small ones to break things in."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from demo.account import Progress, open_console
-from demo.run import finished_demo
+from demo.everyday import Everyday, Market
+from demo.run import Timer, finished_demo, plans_by_day, running_market
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,26 @@ class DemoRun:
     data: Path
     rpc_url: str
     summary: dict[str, Any]
+    market: Market
+
+
+def quiet() -> Progress:
+    """Tells nobody how far a run is."""
+    return Progress(open_console(io.StringIO()))
 
 
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
     """The demo, run once. `tests/conftest.py` keeps its tests in one process."""
     data = tmp_path_factory.mktemp("demo")
-    with finished_demo(data, Progress(open_console(io.StringIO()))) as finished:
-        yield DemoRun(data, finished.url, finished.summary)
+    with finished_demo(data, quiet()) as finished:
+        yield DemoRun(data, finished.url, finished.summary, finished.market)
+
+
+@contextmanager
+def small_market(data: Path, *days: int) -> Iterator[Everyday]:
+    """A market of the demo's processes in which the homes trade on some days; nothing has happened yet."""
+    with running_market(data, quiet(), Timer()) as market:
+        everyday = Everyday(market, plans_by_day(market.homes, days))
+        everyday.fund()
+        yield everyday

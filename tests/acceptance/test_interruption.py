@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from chain.rpc import Rpc
 from cli import exits
 from cli.main import run
 
-PATIENCE = 90
+PATIENCE = 180
 
 
 def free_port() -> int:
@@ -47,18 +48,38 @@ def demo_process(data: Path, port: int) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def await_blocks(port: int, blocks: int, process: subprocess.Popen[str]) -> None:
-    """Waits until the demo's chain has so many blocks: the week is under way."""
+@dataclass(frozen=True)
+class Moment:
+    """A moment of a run: so many processes were started, and the chain has so many blocks."""
+
+    name: str
+    processes: int
+    blocks: int
+
+
+CHAIN, PROGRAMS = 1, 8
+MOMENTS = (
+    Moment("the contracts are deployed", CHAIN, 1),
+    Moment("programs start", CHAIN + 3, 1),
+    Moment("orders come in", CHAIN + PROGRAMS, 60),
+    Moment("trades are committed", CHAIN + PROGRAMS, 75),
+    Moment("a day is settled", CHAIN + PROGRAMS, 110),
+)
+
+
+def await_moment(moment: Moment, port: int, process: subprocess.Popen[str]) -> list[int]:
+    """Waits until the demo has come to a moment; returns the processes that it has started by then."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
+        children = children_of(process.pid)
         try:
-            if Rpc("127.0.0.1", port).block_number() >= blocks:
-                return
+            if len(children) >= moment.processes and Rpc("127.0.0.1", port).block_number() >= moment.blocks:
+                return children
         except ConnectionFailed:
             pass
-        time.sleep(0.1)
-    raise AssertionError("the demo did not get under way")
+        time.sleep(0.05)
+    raise AssertionError(f"the demo did not come so far that {moment.name}")
 
 
 def children_of(pid: int) -> list[int]:
@@ -93,24 +114,29 @@ def await_gone(pids: list[int], port: int) -> None:
     raise AssertionError(f"still there: processes {alive}, port taken: {taken}")
 
 
-@pytest.mark.parametrize(
-    ("sent", "code"), [(signal.SIGINT, exits.INTERRUPTED), (signal.SIGKILL, -signal.SIGKILL)], ids=["ctrl-c", "sigkill"]
-)
-def test_a_stopped_demo_leaves_nothing_and_the_next_one_runs(tmp_path: Path, sent: signal.Signals, code: int) -> None:
+def test_a_demo_killed_at_five_moments_leaves_nothing_and_the_next_one_runs(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / "demo"
+    for moment in MOMENTS:
+        with demo_process(data, port) as process:
+            children = await_moment(moment, port, process)
+            os.kill(process.pid, signal.SIGKILL)
+            assert process.wait(20) == -signal.SIGKILL
+            await_gone(children, port)
+    with demo_process(data, port) as again:
+        await_moment(MOMENTS[-1], port, again)
+
+
+def test_ctrl_c_ends_everything_in_order_those_that_stand_still_included(tmp_path: Path) -> None:
     port = free_port()
     with demo_process(tmp_path / "demo", port) as process:
-        await_blocks(port, 60, process)
-        children = children_of(process.pid)
-        assert children
-        os.kill(process.pid, sent)
-        assert process.wait(20) == code
-        await_gone(children, port)
-    with demo_process(tmp_path / "demo", port) as again:
-        await_blocks(port, 60, again)
-        os.kill(again.pid, signal.SIGINT)
-        _, said = again.communicate(timeout=20)
-        assert again.returncode == exits.INTERRUPTED
+        children = await_moment(MOMENTS[2], port, process)
+        for pid in children[-2:]:
+            os.kill(pid, signal.SIGSTOP)
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == exits.INTERRUPTED
         assert said.rstrip().endswith("interrupted")
+        await_gone(children, port)
 
 
 def test_without_a_local_chain_it_says_what_to_do(

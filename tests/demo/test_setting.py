@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from demo.homes import Home
-from demo.members import Members, make_members
-from demo.setting import GATEWAY, Setting
+from demo.members import GATEWAY, Members, make_members
+from demo.setting import Setting
 from member.keys import load_key
 from oracle.config import UtilityConfig
 from oracle.metering import read_own_meters

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from member import exchange, row_pages
 from member.daemon import Daemon
+from member.exchange import Exchange
 from member.pairs import PairState, pair_states
 from member.peers import Peer, Peers
 from member.settling import ROUTERS, STAGES
@@ -29,6 +31,13 @@ Change = Callable[[UtilityAllocation], UtilityAllocation]
 def everything(one: CountingTrade) -> int:
     """Each meter delivers and takes what was traded."""
     return one.contracted_wh
+
+
+class Answering(Exchange):
+    """An exchange that answers, but neither proposes rows nor submits them."""
+
+    def run(self) -> bool:
+        return False
 
 
 class SettledDay:
@@ -79,6 +88,10 @@ class SettledDay:
         """Starts or restarts a member."""
         told = self.tables if tables is None else tables
         return self.scene.daemon(name, STAGES, ROUTERS, tables=told, finality=self.finality)
+
+    def make_lazy(self, name: str) -> Daemon[Any]:
+        """Restarts a member as one that answers about rows and does nothing by itself."""
+        return self.scene.daemon(name, [Answering], [exchange.routes, row_pages.routes])
 
     def stop(self, name: str) -> None:
         """Ends a member, which is silent from then on."""

@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from member import exchange
 from member.attesting import AttestationAsked, attestor_of
 from member.errors import PeerRefused
-from member.exchange import Exchange
 from member.packets import Packet
 from member.soliciting import exactly_the_quorum
 from settlement.config import HOUR
@@ -38,17 +36,10 @@ def silent_day(folder: Path, silent: tuple[str, ...] = ("sunmarket",), **more: A
     return day
 
 
-class Answering(Exchange):
-    """An exchange that answers and proposes nothing."""
-
-    def run(self) -> bool:
-        return False
-
-
 def day_with_a_lazy_buyer(folder: Path, silent_to: tuple[str, ...] = ()) -> SettledDay:
     """A sealed day whose buyer answers, but neither proposes rows nor submits them."""
     day = SettledDay(folder, utilities=4, tables=TIMINGS)
-    day.scene.daemon("sunmarket", [Answering], [exchange.routes])
+    day.make_lazy("sunmarket")
     day.allocate(silent_to=silent_to)
     day.seal()
     return day

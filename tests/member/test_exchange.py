@@ -68,6 +68,7 @@ def test_what_waits_keeps_its_lock(tmp_path: Path) -> None:
 
 def test_nothing_is_signed_that_was_not_computed_here(tmp_path: Path) -> None:
     with SettledDay(tmp_path) as day:
+        day.make_lazy("sunmarket")
         day.allocate()
         day.seal()
         right = right_row(day)
@@ -87,6 +88,7 @@ def test_nothing_is_signed_that_was_not_computed_here(tmp_path: Path) -> None:
 
 def test_a_row_of_others_or_with_anothers_signature_is_refused(tmp_path: Path) -> None:
     with SettledDay(tmp_path) as day:
+        day.make_lazy("sunmarket")
         day.allocate()
         day.seal()
         right = right_row(day)
@@ -107,9 +109,10 @@ def test_a_row_of_others_or_with_anothers_signature_is_refused(tmp_path: Path) -
 
 def test_two_statements_for_one_key_are_kept_and_shown(tmp_path: Path) -> None:
     with SettledDay(tmp_path) as day:
+        day.make_lazy("sunmarket")
         day.allocate()
         day.seal()
-        right = right_row(day)
+        right = right_row(day, version=5)
         roof, sun = day.scene.daemons["rooftrade"], day.scene.daemons["sunmarket"]
         sun.once()
         for amount in (right.amount + 1, right.amount + 2):
