@@ -22,6 +22,8 @@ CYCLES_KEPT: Final = 32
 """The evidence of so many cycles, those asked for last, is kept decoded."""
 
 _START: Final = -1
+_LAST: Final = (1 << 31) - 1
+"""Above the index of every log in a block."""
 
 Selection = int | tuple[str, ...]
 """The logs of a cycle, or those of some contracts."""
@@ -58,6 +60,7 @@ class ChainView:
         self._decoder = Decoder(record)
         self._kept: OrderedDict[Selection, _Kept] = OrderedDict()
         self._lock = Lock()
+        self._quiet: tuple[Mark, Mark] | None = None
 
     def head(self) -> BlockRow:
         """The newest followed block. Raises NothingFollowed before there is one."""
@@ -105,13 +108,24 @@ class ChainView:
         mark = self._mark()
         with self._lock:
             kept = self._kept.get(selection)
-            if kept is None or kept.mark != mark:
-                kept = self._brought_up(selection, kept)
-                self._kept[selection] = kept
+            if kept is not None and kept.mark != mark and self._is_quiet(kept.mark, mark):
+                kept = self._kept[selection] = _Kept(mark, kept.evidence)
+            elif kept is None or kept.mark != mark:
+                kept = self._kept[selection] = self._brought_up(selection, kept)
             self._kept.move_to_end(selection)
             while len(self._kept) > CYCLES_KEPT:
                 self._kept.popitem(last=False)
             return kept.evidence
+
+    def _is_quiet(self, before: Mark, now: Mark) -> bool:
+        """Whether the blocks between two marks brought no logs at all: asked once for all selections."""
+        if before.rewinds != now.rewinds or now.head.number < before.head.number:
+            return False  # taken back; or this thread's mark is older than what another has read meanwhile
+        if self._quiet != (before, now):
+            if self._memory.since(before.head.number, _LAST, 1):
+                return False
+            self._quiet = before, now
+        return True
 
     def _brought_up(self, selection: Selection, kept: _Kept | None) -> _Kept:
         """What was kept with what is new; read from the start where there was nothing, or blocks were taken back."""

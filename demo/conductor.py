@@ -18,15 +18,16 @@ class _Entry:
     order: int
     label: str = field(compare=False)
     action: Callable[[], None] | None = field(compare=False)
+    blocks: int = field(compare=False)
 
 
 class Conductor:
     """The schedule, by block time (UTC epoch seconds), and `now`, the time of the newest block that it mined.
 
-    `mine` makes an empty block at a time, `settle` waits until everybody is idle.
+    `mine` makes so many empty blocks at a time, `settle` waits until everybody is idle.
     """
 
-    def __init__(self, mine: Callable[[int], None], settle: Callable[[], None]) -> None:
+    def __init__(self, mine: Callable[[int, int], None], settle: Callable[[], None]) -> None:
         self._mine = mine
         self._settle = settle
         self._entries: list[_Entry] = []
@@ -35,20 +36,20 @@ class Conductor:
         self.total = 0
         self.done = 0
 
-    def tick(self, time: int) -> None:
-        """Puts in a block and nothing else: for whoever waits for a time, or for blocks to pass."""
-        self._put(time, "", None)
+    def tick(self, time: int, blocks: int = 1) -> None:
+        """Puts in a time at which nothing is told: for whoever waits for it; `blocks` have come by then."""
+        self._put(time, "", None, blocks)
 
     def at(self, time: int, label: str, action: Callable[[], None]) -> None:
-        """Puts in an action, done once the market has come to rest at its time; those of one time in their order.
+        """Puts in an action; the block of its time follows it, so that whoever was told something finds it then.
 
         Raises ValueError for a time that has passed.
         """
         self._put(time, label, action)
 
-    def move(self, time: int) -> None:
-        """A block at a time, now or later, and everything that members do in it."""
-        self._mine(time)
+    def move(self, time: int, blocks: int = 1) -> None:
+        """A block, or several, at a time, now or later, and everything that members do in it."""
+        self._mine(time, blocks)
         self.now = time
         self._settle()
 
@@ -57,15 +58,14 @@ class Conductor:
         while self._entries and (until is None or self._entries[0].time < until):
             entry = heapq.heappop(self._entries)
             before(self.done, entry.label)
-            if entry.time > self.now:
-                self.move(entry.time)
             if entry.action is not None:
                 entry.action()
-                self.move(self.now)  # whoever was told something finds it with the next block
+            if entry.action is not None or entry.time > self.now:
+                self.move(max(entry.time, self.now), entry.blocks)
             self.done += 1
 
-    def _put(self, time: int, label: str, action: Callable[[], None] | None) -> None:
+    def _put(self, time: int, label: str, action: Callable[[], None] | None, blocks: int = 1) -> None:
         if time < self.now:
             raise ValueError(f"{label}: {time} is before {self.now}")
         self.total += 1
-        heapq.heappush(self._entries, _Entry(time, next(self._order), label, action))
+        heapq.heappush(self._entries, _Entry(time, next(self._order), label, action, blocks))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from time import monotonic, sleep
 from typing import Final
 
 from demo import calendar
@@ -13,15 +14,34 @@ from demo.homes import Home
 from demo.market import PlannedTrade
 from demo.members import Member, Members
 from demo.orders import Line, order_line, parties, utility_of, write_orders
-from demo.processes import Children
+from demo.processes import Children, NotIdle
 from demo.readings import write_readings
 from demo.setting import Setting
 from demo.world import World
-from settlement.config import DAY, HOUR
+from settlement.config import HOUR
 from trading.orders import Lane
 
 MINUTE: Final = 60
-BLOCKS_EVERY: Final = 2 * HOUR
+NOON: Final = 12 * HOUR
+PATIENCE_SECONDS: Final = 60
+PAUSE_SECONDS: Final = 0.1
+
+# When in a day somebody may have something to do, and how many blocks have come by then: a block every two hours, for
+# the window needs blocks. Deadlines end and runs are sealed at noon; batches are committed in the night before their
+# day; what members do in turns or after a wait, they do in the afternoon.
+TICKS: Final = (
+    (11 * HOUR + 30 * MINUTE, 6),
+    (NOON + 10 * MINUTE, 1),
+    (13 * HOUR + 30 * MINUTE, 1),
+    (15 * HOUR + 30 * MINUTE, 1),
+    (17 * HOUR + 30 * MINUTE, 1),
+    (19 * HOUR + 30 * MINUTE, 1),
+    (23 * HOUR + 30 * MINUTE, 1),
+)
+QUIET_TICKS: Final = ((NOON + 10 * MINUTE, 6), (23 * HOUR + 30 * MINUTE, 6))
+BUSY_DAYS: Final = 4
+"""So many days after the last one trades are settled; what comes later are later runs, debts and payments."""
+
 ORDERS_BEFORE: Final = 3 * HOUR
 RUN_0_SEALED: Final = 36 * HOUR + 10 * MINUTE
 
@@ -77,15 +97,18 @@ class Everyday:
             market.world.fund(platform, -(-need // thousand) * thousand)
 
     def put(self, days_after: int) -> None:
-        """Puts all days into the schedule, and blocks until so many days after the last."""
-        first, last = min(self.plans), max(self.plans)
-        begin, end = calendar.day_start(first) - ORDERS_BEFORE, calendar.day_end(last) + days_after * DAY
-        for time in range(begin, end, BLOCKS_EVERY):
-            self.market.conductor.tick(time + BLOCKS_EVERY // 4)
+        """Puts all days into the schedule, and ticks until so many days after the last."""
+        conductor = self.market.conductor
+        for day in range(min(self.plans), max(self.plans) + days_after + 1):
+            ticks = TICKS if day <= max(self.plans) + BUSY_DAYS else QUIET_TICKS
+            for after, blocks in ticks:
+                conductor.tick(calendar.day_start(day) + after, blocks)
         for day in self.plans:
-            self.at(day, calendar.day_start(day) - ORDERS_BEFORE, "orders come in", partial(self.order, day))
-            self.at(day, calendar.day_end(day) + HOUR, "meters are read", partial(self.read, day, 0))
-            self.market.conductor.tick(calendar.day_end(day) + RUN_0_SEALED)
+            start, end = calendar.day_start(day), calendar.day_end(day)
+            self.at(day, start - ORDERS_BEFORE, "orders come in", partial(self.order, day))
+            committed = start - HOUR // 2
+            self.at(day, committed, "batches are committed", partial(self.until_nobody_waits, day, committed))
+            self.at(day, end + HOUR, "meters are read", partial(self.read, day, 0))
 
     def at(self, day: int, time: int, label: str, action: Callable[[], None]) -> None:
         """Puts something into the schedule that is about a day."""
@@ -104,6 +127,23 @@ class Everyday:
         for (name, lane), several in lines.items():
             folder = market.member(name).folder / "inbox" / "orders" / lane.value
             write_orders(folder / f"day-{day}.csv", several)
+        self.until_nobody_waits(day, calendar.day_start(day) - ORDERS_BEFORE)
+
+    def until_nobody_waits(self, day: int, time: int) -> None:
+        """Moves on block by block, all at a time, until nobody waits for anybody about a day's trades.
+
+        Whoever asks for something before the other one can give it asks again with the next block, or some seconds of
+        wall clock later; the gate does not wait for that, and hours pass in a blink here. Raises NotIdle.
+        """
+        deadline = monotonic() + PATIENCE_SECONDS
+        while True:
+            self.market.conductor.move(time)
+            waiting = self.market.children.waiting(calendar.cycle(day))
+            if not waiting:
+                return
+            if monotonic() > deadline:
+                raise NotIdle(f"day {day}: after {PATIENCE_SECONDS} s still {'; '.join(sorted(waiting)[:5])}")
+            sleep(PAUSE_SECONDS)
 
     def lane(self, day: int, buyer: Member, seller: Member) -> Lane:
         """How the trades between two platforms are put on the chain."""

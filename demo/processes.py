@@ -256,6 +256,15 @@ class Children:
                 raise NotIdle(f"still waiting after {seconds} s: {'; '.join(sorted(set(waiting)))}")
             time.sleep(2 * PAUSE_SECONDS)
 
+    def waiting(self, cycle: int) -> set[str]:
+        """What anybody waits for in a cycle, in words."""
+        return {
+            f"{name} waits for {', '.join(one['for_whom']) or 'somebody'}: {one['reason']}"
+            for name, status in self.statuses().items()
+            for one in (status.waiting if status else ())
+            if one["cycle"] == cycle
+        }
+
     def await_idle(self, head: Callable[[], int], seconds: float = IDLE_SECONDS) -> None:
         """Waits until no running program has anything left to do.
 

@@ -29,10 +29,10 @@ POLL_MS: Final = 50
 MOST_REQUESTS: Final = 1_000_000
 MAIN: Final = "cli.main"
 ERRING_DAY: Final = 5
-ANSWER_MS: Final = 3_000
+ANSWER_MS: Final = 2_000
 
 # Chain time. Orders come three hours before the day, and its first trades can be committed for four hours more.
-BATCH_BEFORE_GATE: Final = 2 * HOUR
+BATCH_BEFORE_GATE: Final = 3 * HOUR
 ALLOCATE_AFTER: Final = HOUR
 ATTEST_AFTER: Final = HOUR
 CLAIM_AFTER: Final = 10 * HOUR

@@ -102,9 +102,9 @@ class World:
         """Asks a view."""
         return self._contracts[contract].call(function, *arguments)
 
-    def mine(self, time: int) -> None:
-        """An empty block at a time (UTC epoch seconds)."""
-        self.rpc.mine(1, time)
+    def mine(self, time: int, blocks: int = 1) -> None:
+        """Empty blocks, all at one time (UTC epoch seconds)."""
+        self.rpc.mine(blocks, time)
 
     @property
     def head(self) -> int:

@@ -95,6 +95,8 @@ class Debts:
     def __init__(self, daemon: Daemon[Any]) -> None:
         self._market: Market = daemon.market
         self._me = daemon.me.id
+        # Accounts whose net was looked at and is below a unit: it stays so until something is added.
+        self._below: dict[Hash32, Account] = {}
 
     def run(self) -> bool:
         """Calls for every account whose net has come to a payable unit."""
@@ -104,7 +106,10 @@ class Debts:
         for other, account in accounts_of(self._market.ledger(), self._me).items():
             if account.fell_due_at and now < account.fell_due_at + config.fall_due_interval:
                 continue
+            if self._below.get(other) == account:
+                continue
             if self._net(other) < config.payable_unit:
+                self._below[other] = account
                 continue
             # The account's net is above a unit only after something was added since it last fell due.
             intent = f"fall_due:0x{other.hex()}:{account.changes}"

@@ -22,6 +22,7 @@ from chain.sending import Sender
 from chain.view import BlockRow, ChainView
 from member.cosigning import Terms as TradeTerms
 from member.errors import NotKnown
+from member.kept import Kept
 from settlement.config import Config
 from settlement.figures import Marks
 from settlement.formula.templates import Template
@@ -58,10 +59,10 @@ class PostedTree:
 class _Seen:
     """The chain at one moment: what is asked for again was read once."""
 
-    def __init__(self, view: ChainView) -> None:
+    def __init__(self, view: ChainView, configs: Kept[int, Config]) -> None:
         self._view = view
         self._cycles: dict[int, Evidence] = {}
-        self._configs: dict[int, Config] = {}
+        self._configs = configs
 
     @cached_property
     def head(self) -> BlockRow:
@@ -86,10 +87,8 @@ class _Seen:
         return found
 
     def config(self, cycle: int) -> Config:
-        found = self._configs.get(cycle)
-        if found is None:
-            found = self._configs[cycle] = self._config(cycle)
-        return found
+        sources = self.cycle(cycle), self.standing
+        return self._configs.get(cycle, sources, lambda _: self._config(cycle))
 
     def _config(self, cycle: int) -> Config:
         first = next(self.cycle(cycle).of("BatchCommitted", "TradeRegistered"), None)
@@ -113,13 +112,14 @@ class Market:
         self._contracts: dict[str, Contract] = record.connect(self._rpc)
         self._calling = Lock()  # a connection carries one call at a time
         self._names = {entry["id"]: subscriber for subscriber, entry in record.members.items()}
-        self._seen = _Seen(view)
+        self._configs: Kept[int, Config] = Kept()
+        self._seen = _Seen(view, self._configs)
 
     # --- the chain ---
 
     def refresh(self) -> None:
         """Takes note of what was followed since; until then everything is as it was, however often it is asked."""
-        self._seen = _Seen(self.view)
+        self._seen = _Seen(self.view, self._configs)
 
     def head(self) -> BlockRow:
         """The newest followed block. Raises NothingFollowed before there is one."""

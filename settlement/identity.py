@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from settlement.errors import SettlementError
 from settlement.hashing import Hash32, abi_encode, keccak256
@@ -12,6 +13,7 @@ _GENERIC_METER_HOST = "meter"
 _PRINTABLE = re.compile(r"[!-~]+", re.ASCII)
 
 
+@lru_cache(maxsize=4_096)
 def member_id(subscriber_id: str) -> Hash32:
     """`keccak256(utf8(lower-case subscriber id))`: keys rotate, the id stays.
 
@@ -42,6 +44,7 @@ def meter_hash(salt: Hash32, canonical_id: str) -> Hash32:
     return keccak256(_word("salt", salt), canonical_id.encode())
 
 
+@lru_cache(maxsize=8_192)
 def trade_id(
     buyer_platform: Hash32,
     seller_platform: Hash32,
