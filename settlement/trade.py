@@ -287,3 +287,33 @@ class KeyCompromised:
     member: Hash32
     key: str
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A month's statement is final: of a member, or of a pair (`member` is then the smaller id).
+
+    `counterparty` is zero for a member's own, `subject` zero for the market's, `period` is YYYYMM.
+    """
+
+    member: Hash32
+    counterparty: Hash32
+    subject: Hash32
+    period: int
+    digest: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilAct:
+    """A call that the council's seats approve, by their cold keys; `data` is selector and arguments."""
+
+    target: str
+    data: bytes
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilCancel:
+    """Seats call a waiting act off; `act` is its struct hash."""
+
+    act: Hash32

@@ -52,6 +52,11 @@ TYPE_STRINGS: dict[type, str] = {
     objects.HotKeyChange: "HotKeyChange(bytes32 member,address key,uint64 sequence)",
     objects.PayoutChange: "PayoutChange(bytes32 member,address payout,uint64 sequence)",
     objects.KeyCompromised: "KeyCompromised(bytes32 member,address key,uint64 sequence)",
+    objects.Statement: (
+        "Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)"
+    ),
+    objects.CouncilAct: "CouncilAct(address target,bytes data,uint64 sequence)",
+    objects.CouncilCancel: "CouncilCancel(bytes32 act)",
 }
 
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
@@ -92,6 +97,8 @@ def _word(type_: str, value: Any) -> bytes:
         if not 0 <= value < 1 << int(type_[4:]):
             raise ValueError(f"{value} does not fit {type_}")
         return int(value).to_bytes(32, "big")
+    if type_ == "bytes":
+        return keccak256(value)
     if type_ == "address":
         return abi_encode(("address",), (value,))
     if type_.endswith("[]"):

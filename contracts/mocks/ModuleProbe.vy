@@ -184,3 +184,21 @@ def side(trade_digest: bytes32, side_: uint8) -> bytes32:
 @external
 def claim(record: Types.Claim) -> bytes32:
     return preimages._claim(record)
+
+
+@pure
+@external
+def hash_statement(statement: Types.Statement) -> bytes32:
+    return typed_data._statement(statement)
+
+
+@pure
+@external
+def hash_council_act(target: address, data: Bytes[2048], sequence: uint64) -> bytes32:
+    return typed_data._council_act(target, data, sequence)
+
+
+@pure
+@external
+def hash_council_cancel(act: bytes32) -> bytes32:
+    return typed_data._council_cancel(act)

@@ -21,6 +21,9 @@ ACKNOWLEDGEMENT_TYPE: constant(bytes32) = keccak256("Acknowledgement(bytes32 cre
 HOT_KEY_CHANGE_TYPE: constant(bytes32) = keccak256("HotKeyChange(bytes32 member,address key,uint64 sequence)")
 PAYOUT_CHANGE_TYPE: constant(bytes32) = keccak256("PayoutChange(bytes32 member,address payout,uint64 sequence)")
 KEY_COMPROMISED_TYPE: constant(bytes32) = keccak256("KeyCompromised(bytes32 member,address key,uint64 sequence)")
+STATEMENT_TYPE: constant(bytes32) = keccak256("Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)")
+COUNCIL_ACT_TYPE: constant(bytes32) = keccak256("CouncilAct(address target,bytes data,uint64 sequence)")
+COUNCIL_CANCEL_TYPE: constant(bytes32) = keccak256("CouncilCancel(bytes32 act)")
 
 
 @pure
@@ -282,5 +285,53 @@ def _key_compromised(member: bytes32, key: address, sequence: uint64) -> bytes32
             member,
             key,
             sequence,
+        )
+    )
+
+
+@pure
+@internal
+def _statement(statement: Types.Statement) -> bytes32:
+    """
+    @notice The struct hash of a Statement.
+    """
+    return keccak256(
+        abi_encode(
+            STATEMENT_TYPE,
+            statement.member,
+            statement.counterparty,
+            statement.subject,
+            statement.period,
+            statement.digest,
+        )
+    )
+
+
+@pure
+@internal
+def _council_act(target: address, data: Bytes[2048], sequence: uint64) -> bytes32:
+    """
+    @notice The struct hash of a CouncilAct.
+    """
+    return keccak256(
+        abi_encode(
+            COUNCIL_ACT_TYPE,
+            target,
+            keccak256(data),
+            sequence,
+        )
+    )
+
+
+@pure
+@internal
+def _council_cancel(act: bytes32) -> bytes32:
+    """
+    @notice The struct hash of a CouncilCancel.
+    """
+    return keccak256(
+        abi_encode(
+            COUNCIL_CANCEL_TYPE,
+            act,
         )
     )

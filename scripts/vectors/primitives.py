@@ -186,6 +186,11 @@ def _signed_objects(random: Random) -> list[object]:
         trade.HotKeyChange(PLATFORMS[0], address, 3),
         trade.PayoutChange(PLATFORMS[0], address, 4),
         trade.KeyCompromised(PLATFORMS[0], address, 5),
+        trade.Statement(PLATFORMS[0], ZERO_HASH, ZERO_HASH, 202_608, word),
+        trade.Statement(*sorted(PLATFORMS), other, 202_612, word),
+        trade.CouncilAct(address, b"", 0),
+        trade.CouncilAct(address, bytes(range(100)), 2**64 - 1),
+        trade.CouncilCancel(word),
     ]
 
 

@@ -157,7 +157,7 @@ def wallet_value(kinds: dict[str, list[dict[str, str]]], type_: str, value: Any)
     if type_ in kinds:
         by_name = {name.replace("_", ""): one for name, one in value.items()}
         return {one["name"]: wallet_value(kinds, one["type"], by_name[one["name"].lower()]) for one in kinds[type_]}
-    if type_ == "bytes32":
+    if type_ in ("bytes32", "bytes"):
         return hex_bytes(value)
     return value if type_ == "address" else int(value)
 

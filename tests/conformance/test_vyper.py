@@ -188,7 +188,15 @@ def test_salts_and_keys(probe: Any) -> None:
 # --- signed objects ---
 
 # Hashed from their fields; the others from a struct.
-FLAT = {"TradeLocks", "RowAttestation", "HotKeyChange", "PayoutChange", "KeyCompromised"}
+FLAT = {
+    "TradeLocks",
+    "RowAttestation",
+    "HotKeyChange",
+    "PayoutChange",
+    "KeyCompromised",
+    "CouncilAct",
+    "CouncilCancel",
+}
 
 
 def test_domain(market: Market) -> None:

@@ -137,7 +137,9 @@ def _value(rng: random.Random, name: str, type_: str) -> Any:
         return tuple(make(rng) for _ in range(rng.choice((0, 1, 2, most, rng.randint(0, most)))))
     if type_ == "bytes":
         return rng.choice((bytes(32), b"\xff" * 32, rng.randbytes(32)))
-    if name in ("key", "payout"):
+    if name == "data":
+        return rng.randbytes(rng.randrange(2049))
+    if name in ("key", "payout", "target"):
         return to_checksum_address(rng.randbytes(20))
     return _integer(rng, {**_SIZES, **_SMALL}.get(name, 64))
 
@@ -157,6 +159,7 @@ STRUCTS: dict[type, str] = {
     objects.Withdrawal: "hash_withdrawal",
     objects.PaymentNotice: "hash_payment_notice",
     objects.Acknowledgement: "hash_acknowledgement",
+    objects.Statement: "hash_statement",
 }
 FLAT: dict[type, str] = {
     objects.TradeLocks: "hash_trade_locks",
@@ -164,6 +167,8 @@ FLAT: dict[type, str] = {
     objects.HotKeyChange: "hash_hot_key_change",
     objects.PayoutChange: "hash_payout_change",
     objects.KeyCompromised: "hash_key_compromised",
+    objects.CouncilAct: "hash_council_act",
+    objects.CouncilCancel: "hash_council_cancel",
 }
 SIGNED = {**STRUCTS, **FLAT}
 
