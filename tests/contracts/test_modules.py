@@ -118,7 +118,7 @@ def test_an_empty_tree_has_no_chunk(probe: Any) -> None:
 # --- typed data ---
 
 _SIZES = {"contracted_wh": 64, "amount": 96, "acknowledged": 96, "keep": 96, "reason": 8, "side": 8}
-_SMALL = {"run": 32, "attempt": 32, "version": 32}
+_SMALL = {"run": 32, "attempt": 32, "version": 32, "period": 32}
 _LISTS: dict[str, tuple[int, Callable[[random.Random], Any]]] = {
     "rates": (8, lambda rng: _integer(rng, 256)),
     "obligations": (16, lambda rng: _integer(rng, 64)),
