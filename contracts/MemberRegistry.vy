@@ -36,6 +36,7 @@ exports: (
     parameters.calendar,
     parameters.gate_terms,
     parameters.window_terms,
+    parameters.dispute_terms,
     parameters.rule_terms,
     parameters.row_terms,
     parameters.debt_terms,

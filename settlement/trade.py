@@ -290,6 +290,57 @@ class KeyCompromised:
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """A signer of a trade demands the leaf of one side that its utility did not serve."""
+
+    cycle: int
+    run: int
+    member: Hash32
+    trade_digest: Hash32
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilentDemand:
+    """The side of a trade whose leaf was demanded, and which its utility has left unanswered."""
+
+    trade_digest: Hash32
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A signer of a trade doubts one side's reading, or that there is none; `evidence` is a hash of what it will show."""
+
+    cycle: int
+    run: int
+    member: Hash32
+    trade_digest: Hash32
+    side: int
+    evidence: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class FigureAgreement:
+    """All signers of a trade agree on the Wh of a contested side."""
+
+    cycle: int
+    trade_digest: Hash32
+    side: int
+    wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The arbiters find the Wh of a contested side."""
+
+    cycle: int
+    trade_digest: Hash32
+    side: int
+    wh: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
     """A month's statement is final: of a member, or of a pair (`member` is then the smaller id).
 

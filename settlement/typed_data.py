@@ -52,6 +52,12 @@ TYPE_STRINGS: dict[type, str] = {
     objects.HotKeyChange: "HotKeyChange(bytes32 member,address key,uint64 sequence)",
     objects.PayoutChange: "PayoutChange(bytes32 member,address payout,uint64 sequence)",
     objects.KeyCompromised: "KeyCompromised(bytes32 member,address key,uint64 sequence)",
+    objects.Demand: "Demand(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side)",
+    objects.Contest: (
+        "Contest(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side,bytes32 evidence)"
+    ),
+    objects.FigureAgreement: "FigureAgreement(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)",
+    objects.Ruling: "Ruling(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)",
     objects.Statement: (
         "Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)"
     ),

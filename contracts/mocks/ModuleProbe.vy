@@ -188,6 +188,30 @@ def claim(record: Types.Claim) -> bytes32:
 
 @pure
 @external
+def hash_demand(statement: Types.Demand) -> bytes32:
+    return typed_data._demand(statement)
+
+
+@pure
+@external
+def hash_contest(statement: Types.Contest) -> bytes32:
+    return typed_data._contest(statement)
+
+
+@pure
+@external
+def hash_figure_agreement(statement: Types.FigureAgreement) -> bytes32:
+    return typed_data._figure_agreement(statement)
+
+
+@pure
+@external
+def hash_ruling(statement: Types.Ruling) -> bytes32:
+    return typed_data._ruling(statement)
+
+
+@pure
+@external
 def hash_statement(statement: Types.Statement) -> bytes32:
     return typed_data._statement(statement)
 

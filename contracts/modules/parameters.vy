@@ -127,6 +127,24 @@ def window_terms(version: uint256, run: uint256) -> Types.WindowTerms:
 
 @view
 @external
+def dispute_terms(version: uint256) -> Types.DisputeTerms:
+    """
+    @notice What limits demands, contests and rulings.
+    @param version Config version.
+    @return Window, demand time and contest time in seconds, numbers of open demands and contests, arbiters' quorum.
+    """
+    return Types.DisputeTerms(
+        window=self.configs[version].window,
+        demand_time=self.configs[version].demand_time,
+        open_demands=self.configs[version].open_demands,
+        contests_per_cycle=self.configs[version].contests_per_cycle,
+        contest_time=self.configs[version].contest_time,
+        arbiter_quorum=self.configs[version].arbiter_quorum,
+    )
+
+
+@view
+@external
 def rule_terms(version: uint256) -> (uint64, uint64):
     """
     @notice How meters are allocated, and how often.

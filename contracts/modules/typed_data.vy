@@ -21,6 +21,10 @@ ACKNOWLEDGEMENT_TYPE: constant(bytes32) = keccak256("Acknowledgement(bytes32 cre
 HOT_KEY_CHANGE_TYPE: constant(bytes32) = keccak256("HotKeyChange(bytes32 member,address key,uint64 sequence)")
 PAYOUT_CHANGE_TYPE: constant(bytes32) = keccak256("PayoutChange(bytes32 member,address payout,uint64 sequence)")
 KEY_COMPROMISED_TYPE: constant(bytes32) = keccak256("KeyCompromised(bytes32 member,address key,uint64 sequence)")
+DEMAND_TYPE: constant(bytes32) = keccak256("Demand(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side)")
+CONTEST_TYPE: constant(bytes32) = keccak256("Contest(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side,bytes32 evidence)")
+FIGURE_AGREEMENT_TYPE: constant(bytes32) = keccak256("FigureAgreement(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)")
+RULING_TYPE: constant(bytes32) = keccak256("Ruling(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)")
 STATEMENT_TYPE: constant(bytes32) = keccak256("Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)")
 COUNCIL_ACT_TYPE: constant(bytes32) = keccak256("CouncilAct(address target,bytes data,uint64 sequence)")
 COUNCIL_CANCEL_TYPE: constant(bytes32) = keccak256("CouncilCancel(bytes32 act)")
@@ -285,6 +289,77 @@ def _key_compromised(member: bytes32, key: address, sequence: uint64) -> bytes32
             member,
             key,
             sequence,
+        )
+    )
+
+
+@pure
+@internal
+def _demand(statement: Types.Demand) -> bytes32:
+    """
+    @notice The struct hash of a Demand.
+    """
+    return keccak256(
+        abi_encode(
+            DEMAND_TYPE,
+            statement.cycle,
+            statement.run,
+            statement.member,
+            statement.trade_digest,
+            statement.side,
+        )
+    )
+
+
+@pure
+@internal
+def _contest(statement: Types.Contest) -> bytes32:
+    """
+    @notice The struct hash of a Contest.
+    """
+    return keccak256(
+        abi_encode(
+            CONTEST_TYPE,
+            statement.cycle,
+            statement.run,
+            statement.member,
+            statement.trade_digest,
+            statement.side,
+            statement.evidence,
+        )
+    )
+
+
+@pure
+@internal
+def _figure_agreement(statement: Types.FigureAgreement) -> bytes32:
+    """
+    @notice The struct hash of a FigureAgreement.
+    """
+    return keccak256(
+        abi_encode(
+            FIGURE_AGREEMENT_TYPE,
+            statement.cycle,
+            statement.trade_digest,
+            statement.side,
+            statement.wh,
+        )
+    )
+
+
+@pure
+@internal
+def _ruling(statement: Types.Ruling) -> bytes32:
+    """
+    @notice The struct hash of a Ruling.
+    """
+    return keccak256(
+        abi_encode(
+            RULING_TYPE,
+            statement.cycle,
+            statement.trade_digest,
+            statement.side,
+            statement.wh,
         )
     )
 

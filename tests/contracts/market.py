@@ -93,6 +93,8 @@ class Market:
     book = property(lambda self: self.contracts["TradeBook"])
     oracle = property(lambda self: self.contracts["AllocationOracle"])
     faults = property(lambda self: self.contracts["AllocationFaults"])
+    arbiters = property(lambda self: self.contracts["Arbiters"])
+    disputes = property(lambda self: self.contracts["Disputes"])
     result = property(lambda self: self.contracts["TradeResult"])
     settlement = property(lambda self: self.contracts["Settlement"])
     row_faults = property(lambda self: self.contracts["RowFaults"])
@@ -128,13 +130,14 @@ def constructor_arguments(
 ) -> tuple[Any, ...]:
     """What each contract is constructed with, given everybody's address."""
     registry = at["MemberRegistry"]
-    zero = "0x" + "00" * 20
     return {
         "MemberRegistry": (council, guardian, GENESIS, MARKET, astuple(config)),
         "RevenueFlows": (registry,),
         "TradeBook": (registry, at["RevenueFlows"], at["AllocationOracle"], at["SettlementEscrow"]),
-        "AllocationOracle": (registry, at["TradeBook"], at["AllocationFaults"], zero),
+        "AllocationOracle": (registry, at["TradeBook"], at["AllocationFaults"], at["Disputes"]),
         "AllocationFaults": (registry, at["TradeBook"], at["AllocationOracle"]),
+        "Arbiters": (registry,),
+        "Disputes": (registry, at["TradeBook"], at["AllocationOracle"], at["TradeResult"], at["Arbiters"]),
         "TradeResult": (registry, at["RevenueFlows"], at["TradeBook"], at["AllocationOracle"]),
         "Settlement": (
             registry,
@@ -157,6 +160,8 @@ NAMES = (
     "TradeBook",
     "AllocationOracle",
     "AllocationFaults",
+    "Arbiters",
+    "Disputes",
     "TradeResult",
     "Settlement",
     "RowFaults",

@@ -159,6 +159,10 @@ STRUCTS: dict[type, str] = {
     objects.Withdrawal: "hash_withdrawal",
     objects.PaymentNotice: "hash_payment_notice",
     objects.Acknowledgement: "hash_acknowledgement",
+    objects.Demand: "hash_demand",
+    objects.Contest: "hash_contest",
+    objects.FigureAgreement: "hash_figure_agreement",
+    objects.Ruling: "hash_ruling",
     objects.Statement: "hash_statement",
 }
 FLAT: dict[type, str] = {

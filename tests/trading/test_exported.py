@@ -19,8 +19,8 @@ from settlement.formula.templates import (
 )
 from settlement.hashing import ZERO_HASH
 from settlement.identity import member_id
-from settlement.validity import MemberRole
 from settlement.order import Order
+from settlement.validity import MemberRole
 from trading.exported import COLUMNS, Market, read_trades
 
 ZONE = timezone(timedelta(hours=5, minutes=30))
