@@ -113,7 +113,6 @@ def test_every_kind_of_vector_is_known_here() -> None:
         "programs": {"accepted", "refused"},
         # Texts are refused before there is a program.
         "templates": {"templates", "formulas", "refused_formulas"},
-        # Without conflicts.
         "allocation": {"divisions", "leaves", "against", "faults", "conflicts"},
         "figures": {"figures", "results"},
         "rows": {"cases", "inputs"},
@@ -362,6 +361,13 @@ def test_allocation_leaves_and_faults(market: Market) -> None:
         assert fault == int(one["fault"])
         met.add(fault)
     assert met == set(range(12))
+    met = set()
+    for one in given["conflicts"]:
+        first, second = (astuple(read(AllocationLeaf, one[name])) for name in ("first", "second"))
+        conflict = market.check.conflict(first, second, int(one["rule"]))
+        assert conflict == int(one["conflict"])
+        met.add(conflict)
+    assert met == {0, 13, 14, 15, 16, 17}
 
 
 # --- figures and rows ---
