@@ -442,7 +442,8 @@ class Inputs:
                 (n for n, one in enumerate(leaves) if (one.trade_digest, one.side) == (placed.digest, side)), -1
             )
             since = (2 << self.run) - (1 << run)
-            if index < 0 or (void | word >> 8 | word >> 16) >> run & 1 or word & since == since:
+            contested = word & since == since and self.run < CONFIG.last_run
+            if index < 0 or (void | word >> 8 | word >> 16) >> run & 1 or contested:
                 continue
             tree, leaf = self.trees[utility, run], leaves[index]
             found.append(astuple(ShownLeaf(run, tree.root, tree.count, index, leaf, tree.path(index))))
