@@ -207,6 +207,34 @@ def side_view(cycle: uint64, utility: bytes32, group: bytes32, trade_digest: byt
     )
 
 
+@view
+@external
+@reentrant
+def closed_for(cycle: uint64) -> uint64:
+    """
+    @notice How long a cycle has been closed: a while after its last run's seal, or long after its end whatever happened.
+    @dev Follows from time alone; paused time does not count.
+    @param cycle Cycle number.
+    @return Seconds; 0 while it is open, or nothing was committed in it.
+    """
+    state: uint256 = self.states[cycle]
+    if state == 0:
+        return 0
+    end: uint64 = ANCHOR + (cycle + 1) * CYCLE_LENGTH
+    deadline: uint256 = (state >> DEADLINE_SHIFT) & MASK_32
+    if state & COMPLETE_FLAG == 0 and block.timestamp <= convert(end, uint256) + deadline:
+        # By the registry's bounds the limit lies beyond every deadline.
+        return 0
+    delay: uint64 = 0
+    limit: uint64 = 0
+    delay, limit = staticcall REGISTRY.close_terms(self._version(state))
+    closed: uint64 = self._beyond(end, limit)
+    if state & COMPLETE_FLAG != 0:
+        sealed_at: uint64 = convert((state >> SEALED_AT_SHIFT) & MASK_48, uint64)
+        closed = max(closed, self._beyond(sealed_at, delay))
+    return closed
+
+
 # --- anyone (the crank) ---
 
 
@@ -532,6 +560,16 @@ def _stage(cycle: uint64, state: uint256) -> (uint256, uint64):
         if since_contest < disputes.contest_time:
             return RULING, overtime
     return SEALABLE, overtime
+
+
+@view
+@internal
+def _beyond(time: uint64, span: uint64) -> uint64:
+    """
+    @notice By how much more than a span ago a time was, paused time left out.
+    """
+    elapsed: uint64 = staticcall REGISTRY.unpaused_since(time)
+    return elapsed - min(elapsed, span)
 
 
 @view

@@ -49,6 +49,12 @@ TYPE_STRINGS: dict[type, str] = {
     objects.Acknowledgement: (
         "Acknowledgement(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 acknowledged)"
     ),
+    objects.BankAttestation: ("BankAttestation(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 attested)"),
+    objects.Denial: "Denial(bytes32 creditor,bytes32 debtor,bytes32 referenceHash)",
+    objects.NoticeRuling: "NoticeRuling(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 arrived)",
+    objects.EscrowPayment: (
+        "EscrowPayment(bytes32 debtor,bytes32 creditor,uint64[] obligations,uint96 amount,uint64 sequence)"
+    ),
     objects.HotKeyChange: "HotKeyChange(bytes32 member,address key,uint64 sequence)",
     objects.PayoutChange: "PayoutChange(bytes32 member,address payout,uint64 sequence)",
     objects.KeyCompromised: "KeyCompromised(bytes32 member,address key,uint64 sequence)",
@@ -58,9 +64,9 @@ TYPE_STRINGS: dict[type, str] = {
     ),
     objects.FigureAgreement: "FigureAgreement(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)",
     objects.Ruling: "Ruling(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)",
-    objects.Statement: (
-        "Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)"
-    ),
+    objects.RowDemand: "RowDemand(bytes32 rowDigest,uint64 index,bytes32 member)",
+    objects.MissingLeaf: "MissingLeaf(bytes32 rowDigest,bytes32 tradeDigest,uint8 flow)",
+    objects.Statement: ("Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)"),
     objects.CouncilAct: "CouncilAct(address target,bytes data,uint64 sequence)",
     objects.CouncilCancel: "CouncilCancel(bytes32 act)",
 }

@@ -167,6 +167,38 @@ def row_terms(version: uint256) -> (uint64, uint64, uint64):
 
 @view
 @external
+def row_demands(version: uint256) -> uint64:
+    """
+    @notice How many leaves of an attested row a member may have demanded at a time.
+    @param version Config version.
+    @return Their number.
+    """
+    return self.configs[version].row_demands
+
+
+@view
+@external
+def close_terms(version: uint256) -> (uint64, uint64):
+    """
+    @notice When a cycle closes.
+    @param version Config version.
+    @return How long after its last run's seal, and how long after its end at the latest, in seconds.
+    """
+    return self.configs[version].close_delay, self.configs[version].close_limit
+
+
+@view
+@external
+def notice_silence() -> uint64:
+    """
+    @notice How long a creditor may leave a payment notice unanswered, by the newest parameters.
+    @return Seconds.
+    """
+    return self.configs[self.config_version].notice_silence
+
+
+@view
+@external
 def debt_terms() -> (uint64, uint64, uint64, uint64):
     """
     @notice How debts fall due, by the newest parameters.

@@ -98,6 +98,7 @@ class Market:
     result = property(lambda self: self.contracts["TradeResult"])
     settlement = property(lambda self: self.contracts["Settlement"])
     row_faults = property(lambda self: self.contracts["RowFaults"])
+    row_demands = property(lambda self: self.contracts["RowDemands"])
     escrow = property(lambda self: self.contracts["SettlementEscrow"])
     obligations = property(lambda self: self.contracts["ObligationLedger"])
     token = property(lambda self: self.contracts["DepositToken"])
@@ -146,10 +147,19 @@ def constructor_arguments(
             at["SettlementEscrow"],
             at["ObligationLedger"],
             at["RowFaults"],
+            at["RowDemands"],
         ),
         "RowFaults": (registry, at["AllocationOracle"], at["TradeResult"], at["Settlement"]),
-        "SettlementEscrow": (registry, at["DepositToken"], at["TradeBook"], at["Settlement"]),
-        "ObligationLedger": (registry, at["Settlement"]),
+        "RowDemands": (registry, at["AllocationOracle"], at["TradeResult"], at["Settlement"]),
+        "SettlementEscrow": (
+            registry,
+            at["DepositToken"],
+            at["TradeBook"],
+            at["AllocationOracle"],
+            at["Settlement"],
+            at["ObligationLedger"],
+        ),
+        "ObligationLedger": (registry, at["Settlement"], at["SettlementEscrow"], at["Arbiters"]),
         "DepositToken": (registry, member("bank").id, "Deposit INR", "dINR", 6),
     }[name]
 
@@ -165,6 +175,7 @@ NAMES = (
     "TradeResult",
     "Settlement",
     "RowFaults",
+    "RowDemands",
     "SettlementEscrow",
     "ObligationLedger",
     "DepositToken",

@@ -117,7 +117,17 @@ def test_an_empty_tree_has_no_chunk(probe: Any) -> None:
 
 # --- typed data ---
 
-_SIZES = {"contracted_wh": 64, "amount": 96, "acknowledged": 96, "keep": 96, "reason": 8, "side": 8}
+_SIZES = {
+    "contracted_wh": 64,
+    "amount": 96,
+    "acknowledged": 96,
+    "attested": 96,
+    "arrived": 96,
+    "keep": 96,
+    "reason": 8,
+    "side": 8,
+    "flow": 8,
+}
 _SMALL = {"run": 32, "attempt": 32, "version": 32, "period": 32}
 _LISTS: dict[str, tuple[int, Callable[[random.Random], Any]]] = {
     "rates": (8, lambda rng: _integer(rng, 256)),
@@ -159,10 +169,16 @@ STRUCTS: dict[type, str] = {
     objects.Withdrawal: "hash_withdrawal",
     objects.PaymentNotice: "hash_payment_notice",
     objects.Acknowledgement: "hash_acknowledgement",
+    objects.BankAttestation: "hash_bank_attestation",
+    objects.Denial: "hash_denial",
+    objects.NoticeRuling: "hash_notice_ruling",
+    objects.EscrowPayment: "hash_escrow_payment",
     objects.Demand: "hash_demand",
     objects.Contest: "hash_contest",
     objects.FigureAgreement: "hash_figure_agreement",
     objects.Ruling: "hash_ruling",
+    objects.RowDemand: "hash_row_demand",
+    objects.MissingLeaf: "hash_missing_leaf",
     objects.Statement: "hash_statement",
 }
 FLAT: dict[type, str] = {
