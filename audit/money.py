@@ -86,6 +86,9 @@ class _Replay:
                 case "Withdrawn":
                     self.free[event["member"]] -= event["amount"]
                     self.held -= event["amount"]
+                case "Paid":
+                    self.free[event["debtor"]] -= event["amount"]
+                    self.free[event["creditor"]] += event["amount"]
                 case "BatchCommitted" | "TradeRegistered":
                     self._lock(event)
                 case "Applied":

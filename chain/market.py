@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from chain.deployment import AddressBook, Step
 from settlement.config import Config
-
-NOBODY: Final = "0x" + "00" * 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +35,6 @@ def market_steps(terms: MarketTerms) -> tuple[Step, ...]:
     def registry(_: AddressBook) -> list[object]:
         return [terms.council, terms.guardian, terms.genesis_hash, terms.name, terms.config]
 
-    def oracle(book: AddressBook) -> list[object]:
-        # Without a disputes contract nobody can mark a side contested: readings then stand as they are.
-        return [book["MemberRegistry"], book["TradeBook"], book["AllocationFaults"], NOBODY]
-
     def token(book: AddressBook) -> list[object]:
         decimals = terms.config.money_decimals
         return [book["MemberRegistry"], terms.bank, terms.token_name, terms.token_symbol, decimals]
@@ -50,8 +43,10 @@ def market_steps(terms: MarketTerms) -> tuple[Step, ...]:
         Step("MemberRegistry", registry),
         told("RevenueFlows", "MemberRegistry"),
         told("TradeBook", "MemberRegistry", "RevenueFlows", "AllocationOracle", "SettlementEscrow"),
-        Step("AllocationOracle", oracle),
+        told("AllocationOracle", "MemberRegistry", "TradeBook", "AllocationFaults", "Disputes"),
         told("AllocationFaults", "MemberRegistry", "TradeBook", "AllocationOracle"),
+        told("Arbiters", "MemberRegistry"),
+        told("Disputes", "MemberRegistry", "TradeBook", "AllocationOracle", "TradeResult", "Arbiters"),
         told("TradeResult", "MemberRegistry", "RevenueFlows", "TradeBook", "AllocationOracle"),
         told(
             "Settlement",
@@ -61,9 +56,20 @@ def market_steps(terms: MarketTerms) -> tuple[Step, ...]:
             "SettlementEscrow",
             "ObligationLedger",
             "RowFaults",
+            "RowDemands",
         ),
         told("RowFaults", "MemberRegistry", "AllocationOracle", "TradeResult", "Settlement"),
-        told("SettlementEscrow", "MemberRegistry", "DepositToken", "TradeBook", "Settlement"),
-        told("ObligationLedger", "MemberRegistry", "Settlement"),
+        told("RowDemands", "MemberRegistry", "AllocationOracle", "TradeResult", "Settlement"),
+        told(
+            "SettlementEscrow",
+            "MemberRegistry",
+            "DepositToken",
+            "TradeBook",
+            "AllocationOracle",
+            "Settlement",
+            "ObligationLedger",
+        ),
+        told("ObligationLedger", "MemberRegistry", "Settlement", "SettlementEscrow", "Arbiters"),
+        told("StatementRegistry", "MemberRegistry"),
         Step("DepositToken", token),
     )

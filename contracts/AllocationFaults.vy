@@ -2,9 +2,10 @@
 # pragma nonreentrancy on
 """
 @title AllocationFaults: proofs against posted allocations
-@notice Anyone, without a bond, shows a leaf of a utility's posted tree that is wrong by itself or against its trade:
-        the group that is written in it is void in that run, its trades wait. Or two leaves of one trade and side in one
-        tree: there neither counts. No proof succeeds against honest leaves.
+@notice Anyone, without a bond, shows a leaf of a utility's posted tree that is wrong by itself or against its trade,
+        or two of one group that contradict each other: the group that is written there is void in that run, its trades
+        wait. Or two leaves of one trade and side in one tree: there neither counts. No proof succeeds against honest
+        leaves.
 @dev Owns nothing: what is proven here is marked in the AllocationOracle. The trees judged are those that can no longer
      be replaced; a mark stands for good.
 @custom:kill Cannot be stopped, and holds nothing worth stopping: a wrong claim reverts, a repeated one does nothing.
@@ -63,11 +64,7 @@ def void_by_rule(cycle: uint64, utility: bytes32, shown: Types.ShownLeaf):
     @param shown The leaf with its proof, of the run whose window is open.
     """
     self._check_window(cycle, utility, shown)
-    version: uint256 = staticcall ORACLE.config_version(cycle)
-    rule: uint64 = 0
-    runs: uint64 = 0
-    rule, runs = staticcall REGISTRY.rule_terms(version)
-    self._void(cycle, utility, shown, allocation_check._fault_by_rule(shown.leaf, rule))
+    self._void(cycle, utility, shown, allocation_check._fault_by_rule(shown.leaf, self._rule(cycle)))
 
 
 @external
@@ -87,6 +84,27 @@ def void_by_trade(cycle: uint64, utility: bytes32, shown: Types.ShownLeaf, trade
     self._void(
         cycle, utility, shown, allocation_check._fault_by_trade(shown.leaf, utility, trade, contracted, cycle)
     )
+
+
+@external
+@reentrant
+def void_by_pair(cycle: uint64, utility: bytes32, first: Types.ShownLeaf, second: Types.ShownLeaf):
+    """
+    @notice Voids a group of which two leaves contradict each other (faults 13 to 17).
+    @param cycle Cycle number.
+    @param utility The utility that posted the tree.
+    @param first A leaf with its proof, of the run whose window is open.
+    @param second Another leaf of the same group in the same tree.
+    """
+    assert first.index != second.index, "AllocationFaults: the same leaf"
+    assert (
+        first.leaf.meter == second.leaf.meter
+        and first.leaf.slot_start == second.leaf.slot_start
+        and first.leaf.side == second.leaf.side
+    ), "AllocationFaults: two groups"
+    self._check_window(cycle, utility, first)
+    self._check_window(cycle, utility, second)
+    self._void(cycle, utility, first, allocation_check._conflict(first.leaf, second.leaf, self._rule(cycle)))
 
 
 @external
@@ -116,6 +134,19 @@ def mark_twice(cycle: uint64, utility: bytes32, first: Types.ShownLeaf, second: 
 
 
 # --- internals ---
+
+
+@view
+@internal
+def _rule(cycle: uint64) -> uint64:
+    """
+    @notice The allocation rule that governs a cycle.
+    """
+    version: uint256 = staticcall ORACLE.config_version(cycle)
+    rule: uint64 = 0
+    runs: uint64 = 0
+    rule, runs = staticcall REGISTRY.rule_terms(version)
+    return rule
 
 
 @view

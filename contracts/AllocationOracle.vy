@@ -25,6 +25,10 @@ COMMITMENT: constant(uint8) = 1
 CURTAILMENT: constant(uint8) = 2
 ALLOCATION: constant(uint8) = 3
 VOID: constant(uint8) = 4
+CONTEST: constant(uint8) = 5
+DEMAND: constant(uint8) = 6
+ANSWER: constant(uint8) = 7
+FIGURE: constant(uint8) = 8
 # A mark that is not accumulated: it records what the tree always was.
 TWICE: constant(uint8) = 9
 
@@ -35,13 +39,15 @@ INTAKE: constant(uint256) = 2
 WINDOW: constant(uint256) = 3
 SEALABLE: constant(uint256) = 4
 COMPLETE: constant(uint256) = 5
+RULING: constant(uint256) = 6
 
 MAX_RUNS: constant(uint256) = 4
 EMPTY_TREE: constant(bytes32) = keccak256(b"")
 
 # A cycle's state word: bits 0-31 config version; 32-63 its gate, 64-95 its commit-ahead (commitments find them here);
 # 96-127 the next run's deadline after the cycle's end (postings do); 128-175 the block in which the next run's window
-# was opened (0: not yet); 176-223 when the newest sealed run was sealed; 224-231 sealed runs; 232 all runs are sealed.
+# was opened (0: not yet); 176-223 when the newest sealed run was sealed; 224-231 sealed runs; 232 all runs are sealed;
+# 233 a leaf was demanded in the next run; 234 a side was contested in the last run.
 # Times are seconds; every field fits by the registry's bounds.
 GATE_SHIFT: constant(uint256) = 32
 AHEAD_SHIFT: constant(uint256) = 64
@@ -50,13 +56,19 @@ OPENED_SHIFT: constant(uint256) = 128
 SEALED_AT_SHIFT: constant(uint256) = 176
 SEALED_SHIFT: constant(uint256) = 224
 COMPLETE_FLAG: constant(uint256) = 1 << 232
+DEMAND_FLAG: constant(uint256) = 1 << 233
+LAST_CONTEST_FLAG: constant(uint256) = 1 << 234
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 # What of a state word holds for all runs.
 TERMS_MASK: constant(uint256) = 2**96 - 1
 
-# A side's marks: from this bit on, one bit per run in which its leaf stands twice.
+# A side's marks: contested, unanswered and twice, one bit per run each; a recorded figure, the run before whose seal, Wh.
+UNANSWERED_SHIFT: constant(uint256) = 8
 TWICE_SHIFT: constant(uint256) = 16
+FIGURE_FLAG: constant(uint256) = 1 << 24
+FIGURE_RUN_SHIFT: constant(uint256) = 32
+FIGURE_WH_SHIFT: constant(uint256) = 64
 
 REGISTRY: immutable(IMemberRegistry)
 TRADE_BOOK: immutable(address)
@@ -84,6 +96,8 @@ later_attempts: HashMap[uint64, HashMap[uint256, HashMap[bytes32, uint32]]]
 void_runs: reentrant(public(HashMap[uint64, HashMap[bytes32, uint256]]))
 # The marks of a side: cycle, utility, trade digest, side. By utility, so that no other utility's tree marks it.
 side_marks: reentrant(public(HashMap[uint64, HashMap[bytes32, HashMap[bytes32, HashMap[uint8, uint256]]]]))
+# Of a cycle's last run: how many contested sides have no figure (bits 0-63), and when the newest was contested.
+last_contests: HashMap[uint64, uint256]
 
 
 @deploy
@@ -143,9 +157,27 @@ def phase(cycle: uint64) -> uint256:
     @notice Where a cycle stands at this block's time.
     @param cycle Cycle number.
     @return 0 nothing committed, 1 before the intake (the cycle has not ended), 2 intake of the next run, 3 its window
-            (until its time and its blocks are over), 4 the window is over and the run can be sealed, 5 all runs sealed.
+            (until its time and its blocks are over), 4 the window is over and the run can be sealed, 5 all runs sealed,
+            6 the last run's window is over and its contests wait for a figure.
     """
     return self._phase(cycle, self.states[cycle])
+
+
+@view
+@external
+@reentrant
+def open_for(cycle: uint64) -> (uint256, uint64):
+    """
+    @notice How long the window of the next run has been open. Reverts unless it is.
+    @param cycle Cycle number.
+    @return The run; unpaused seconds since its deadline.
+    """
+    state: uint256 = self.states[cycle]
+    phase: uint256 = 0
+    overtime: uint64 = 0
+    phase, overtime = self._stage(cycle, state)
+    assert phase == WINDOW, "AllocationOracle: no open window"
+    return self._sealed_runs(state), overtime
 
 
 @view
@@ -173,6 +205,34 @@ def side_view(cycle: uint64, utility: bytes32, group: bytes32, trade_digest: byt
         void_runs=self.void_runs[cycle][group],
         marks=self.side_marks[cycle][utility][trade_digest][side],
     )
+
+
+@view
+@external
+@reentrant
+def closed_for(cycle: uint64) -> uint64:
+    """
+    @notice How long a cycle has been closed: a while after its last run's seal, or long after its end whatever happened.
+    @dev Follows from time alone; paused time does not count.
+    @param cycle Cycle number.
+    @return Seconds; 0 while it is open, or nothing was committed in it.
+    """
+    state: uint256 = self.states[cycle]
+    if state == 0:
+        return 0
+    end: uint64 = ANCHOR + (cycle + 1) * CYCLE_LENGTH
+    deadline: uint256 = (state >> DEADLINE_SHIFT) & MASK_32
+    if state & COMPLETE_FLAG == 0 and block.timestamp <= convert(end, uint256) + deadline:
+        # By the registry's bounds the limit lies beyond every deadline.
+        return 0
+    delay: uint64 = 0
+    limit: uint64 = 0
+    delay, limit = staticcall REGISTRY.close_terms(self._version(state))
+    closed: uint64 = self._beyond(end, limit)
+    if state & COMPLETE_FLAG != 0:
+        sealed_at: uint64 = convert((state >> SEALED_AT_SHIFT) & MASK_48, uint64)
+        closed = max(closed, self._beyond(sealed_at, delay))
+    return closed
 
 
 # --- anyone (the crank) ---
@@ -378,6 +438,58 @@ def mark_twice(cycle: uint64, run: uint32, utility: bytes32, trade_digest: bytes
     return True
 
 
+# --- Disputes ---
+
+
+@external
+@reentrant
+def mark_side(cycle: uint64, utility: bytes32, trade_digest: bytes32, side: uint8, kind: uint8, wh: uint64):
+    """
+    @notice Marks a side of a trade: contested, unanswered, answered, or with a figure, before the next seal.
+    @dev Disputes has checked signatures, proofs, times and limits.
+    @param cycle Cycle number.
+    @param utility The side's utility.
+    @param trade_digest The trade.
+    @param side 0 buyer, 1 seller.
+    @param kind As in the accumulator: 5 contest, 6 demand, 7 answer, 8 figure.
+    @param wh The figure, else 0.
+    """
+    assert msg.sender == DISPUTES, "AllocationOracle: only Disputes"
+    state: uint256 = self.states[cycle]
+    assert state != 0 and state & COMPLETE_FLAG == 0, "AllocationOracle: no run to come"
+    run: uint256 = self._sealed_runs(state)
+    marks: uint256 = self.side_marks[cycle][utility][trade_digest][side]
+    what: bytes32 = preimages._side(trade_digest, side)
+    if kind == CONTEST:
+        if marks & (1 << run) == 0 and self._is_last(state, run):
+            # The newest contest's time replaces the last one's; the count goes up.
+            unresolved: uint256 = self.last_contests[cycle] & (2**64 - 1)
+            self.last_contests[cycle] = (unresolved + 1) | (block.timestamp << 64)
+            self.states[cycle] = state | LAST_CONTEST_FLAG
+        marks |= 1 << run
+    elif kind == DEMAND:
+        marks |= 1 << (UNANSWERED_SHIFT + run)
+        self.states[cycle] = state | DEMAND_FLAG
+    elif kind == ANSWER:
+        marks &= ~(1 << (UNANSWERED_SHIFT + run))
+    else:
+        if marks & (1 << run) != 0 and state & LAST_CONTEST_FLAG != 0:
+            self.last_contests[cycle] -= 1
+        marks |= FIGURE_FLAG | (run << FIGURE_RUN_SHIFT) | (convert(wh, uint256) << FIGURE_WH_SHIFT)
+        what = keccak256(abi_encode(trade_digest, side, wh))
+    self.side_marks[cycle][utility][trade_digest][side] = marks
+    self._accumulate(cycle, kind, convert(run, uint64), what)
+    log IAllocationOracle.SideMarked(
+        cycle=cycle,
+        trade_digest=trade_digest,
+        utility=utility,
+        run=convert(run, uint32),
+        side=side,
+        kind=kind,
+        wh=wh,
+    )
+
+
 # --- internals ---
 
 
@@ -385,20 +497,45 @@ def mark_twice(cycle: uint64, run: uint32, utility: bytes32, trade_digest: bytes
 @internal
 def _phase(cycle: uint64, state: uint256) -> uint256:
     """
-    @notice The phase of a cycle with this state word at this block's time. Paused time does not count.
+    @notice The phase of a cycle with this state word at this block's time.
+    """
+    phase: uint256 = 0
+    overtime: uint64 = 0
+    phase, overtime = self._stage(cycle, state)
+    return phase
+
+
+@view
+@internal
+def _is_last(state: uint256, run: uint256) -> bool:
+    """
+    @notice Whether a run is its cycle's last.
+    """
+    rule: uint64 = 0
+    run_count: uint64 = 0
+    rule, run_count = staticcall REGISTRY.rule_terms(self._version(state))
+    return run + 1 == convert(run_count, uint256)
+
+
+@view
+@internal
+def _stage(cycle: uint64, state: uint256) -> (uint256, uint64):
+    """
+    @notice The phase of a cycle with this state word at this block's time, and how long the next run's deadline is past.
+            Paused time does not count.
     @dev With `r` the next run, it is as long past the deadline as the shorter of: past deadline[r] since the cycle's
          end, and past the least intake since the seal before.
     """
     if state == 0:
-        return UNUSED
+        return UNUSED, 0
     if state & COMPLETE_FLAG != 0:
-        return COMPLETE
+        return COMPLETE, 0
     end: uint64 = ANCHOR + (cycle + 1) * CYCLE_LENGTH
     if block.timestamp < convert(end, uint256):
-        return DELIVERY
+        return DELIVERY, 0
     since_end: uint64 = staticcall REGISTRY.unpaused_since(end)
     if since_end < convert((state >> DEADLINE_SHIFT) & MASK_32, uint64):
-        return INTAKE
+        return INTAKE, 0
     run: uint256 = self._sealed_runs(state)
     terms: Types.WindowTerms = staticcall REGISTRY.window_terms(self._version(state), run)
     overtime: uint64 = since_end - terms.deadline
@@ -406,12 +543,33 @@ def _phase(cycle: uint64, state: uint256) -> uint256:
         last_seal: uint64 = convert((state >> SEALED_AT_SHIFT) & MASK_48, uint64)
         since_seal: uint64 = staticcall REGISTRY.unpaused_since(last_seal)
         if since_seal < terms.least_intake:
-            return INTAKE
+            return INTAKE, 0
         overtime = min(overtime, since_seal - terms.least_intake)
     opened: uint256 = self._opened_at(state)
     if overtime < terms.window or opened == 0 or block.number < opened + convert(terms.window_blocks, uint256):
-        return WINDOW
-    return SEALABLE
+        return WINDOW, overtime
+    if state & (DEMAND_FLAG | LAST_CONTEST_FLAG) == 0:
+        return SEALABLE, overtime
+    # What answers have shown can still be proven wrong, and contested, for as long as it could be demanded.
+    disputes: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(self._version(state))
+    if state & DEMAND_FLAG != 0 and overtime < terms.window + disputes.demand_time:
+        return WINDOW, overtime
+    contests: uint256 = self.last_contests[cycle]
+    if contests & (2**64 - 1) != 0:
+        since_contest: uint64 = staticcall REGISTRY.unpaused_since(convert(contests >> 64, uint64))
+        if since_contest < disputes.contest_time:
+            return RULING, overtime
+    return SEALABLE, overtime
+
+
+@view
+@internal
+def _beyond(time: uint64, span: uint64) -> uint64:
+    """
+    @notice By how much more than a span ago a time was, paused time left out.
+    """
+    elapsed: uint64 = staticcall REGISTRY.unpaused_since(time)
+    return elapsed - min(elapsed, span)
 
 
 @view

@@ -13,6 +13,7 @@ from .interfaces import Types
 from .interfaces import IAllocationOracle
 from .interfaces import IMemberRegistry
 from .interfaces import IObligationLedger
+from .interfaces import IRowDemands
 from .interfaces import ISettlement
 from .interfaces import ISettlementEscrow
 from .interfaces import ITradeResult
@@ -32,10 +33,6 @@ AGREED: constant(uint8) = 1
 EARLY: constant(uint8) = 2
 ATTESTED: constant(uint8) = 3
 
-# Times of a cycle that windows last.
-ROW_WINDOW: constant(uint256) = 1
-CLAIM_WINDOW: constant(uint256) = 2
-
 MAX_AMOUNT: constant(uint256) = 2**96 - 1
 # Nothing of the lock is released.
 KEEP_ALL: constant(uint256) = max_value(uint256)
@@ -49,6 +46,7 @@ TRADE_RESULT: immutable(ITradeResult)
 ESCROW: immutable(ISettlementEscrow)
 OBLIGATIONS: immutable(IObligationLedger)
 ROW_FAULTS: immutable(address)
+ROW_DEMANDS: immutable(IRowDemands)
 
 # Fixed at the registry's deployment, so kept in the code.
 DOMAIN_SEPARATOR: immutable(bytes32)
@@ -75,6 +73,7 @@ def __init__(
     escrow: address,
     obligations: address,
     row_faults: address,
+    row_demands: address,
 ):
     """
     @notice Binds the collaborators for good.
@@ -84,7 +83,8 @@ def __init__(
     @param trade_result TradeResult.
     @param escrow SettlementEscrow.
     @param obligations ObligationLedger.
-    @param row_faults RowFaults, which alone strikes.
+    @param row_faults RowFaults, which strikes rows and claims.
+    @param row_demands RowDemands, which strikes rows, and holds them while leaves are demanded.
     """
     REGISTRY = IMemberRegistry(registry)
     ORACLE = IAllocationOracle(oracle)
@@ -92,6 +92,7 @@ def __init__(
     ESCROW = ISettlementEscrow(escrow)
     OBLIGATIONS = IObligationLedger(obligations)
     ROW_FAULTS = row_faults
+    ROW_DEMANDS = IRowDemands(row_demands)
     DOMAIN_SEPARATOR = staticcall REGISTRY.domain_separator()
 
 
@@ -107,13 +108,13 @@ def pending(cycle: uint64, payer: bytes32, payee: bytes32) -> (uint256, bytes32)
     @param cycle Cycle number.
     @param payer Member id.
     @param payee Member id.
-    @return 0 none, 1 attested (to be published), 2 published (its window runs or is over); and the row's digest.
+    @return 0 none, 1 attested (to be published), 2 published (its window runs or is over), 3 it can be applied no more
+            (not published in time, or a later run is settled); and the row's digest.
     """
     key: bytes32 = pair_state._key(cycle, payer, payee)
-    progress: publication.Progress = publication._unpacked(self._progress[key])
-    if progress.attested_at == 0:
-        return 0, empty(bytes32)
-    return 1 if progress.published_at == 0 else 2, self._pending[key]
+    state: uint256 = (staticcall ESCROW.pair(cycle, payer, payee)) >> pair_state.SHIFT
+    stage: uint256 = self._stage(cycle, publication._unpacked(self._progress[key]), state)
+    return stage, self._pending[key]
 
 
 @view
@@ -196,7 +197,7 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
         if rows[i].payee_signature.v == 0:
             wallets += 1
         if i == 0 or inputs.cycle != row.cycle or inputs.run != row.run:
-            inputs = self._inputs(row.cycle, row.run)
+            inputs = agreed_rows._inputs(ORACLE, row.cycle, row.run)
         state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> pair_state.SHIFT
         key: bytes32 = pair_state._key(row.cycle, row.payer, row.payee)
         progress: publication.Progress = publication._unpacked(self._progress[key])
@@ -246,7 +247,8 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
         and row.count <= merkle.MAX_COUNT
         and (row.count != 0 or (row.amount == 0 and row.root == EMPTY_ROOT))
     ), "Settlement: malformed row"
-    inputs: agreed_rows.Inputs = self._inputs(row.cycle, row.run)
+    self._check_open(row.cycle)
+    inputs: agreed_rows.Inputs = agreed_rows._inputs(ORACLE, row.cycle, row.run)
     assert (
         convert(row.run, uint256) + 1 == inputs.sealed_runs and row.inputs == inputs.sealed
     ), "Settlement: not the newest inputs"
@@ -260,10 +262,10 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
     highest: uint256 = max(pair_state._version(state), progress.version)
     assert convert(row.version, uint256) == highest + 1, "Settlement: not the next version"
 
-    if progress.attested_at != 0:
+    stage: uint256 = self._stage(row.cycle, progress, state)
+    assert stage == publication.NO_ROW or stage == publication.DEAD, "Settlement: another row pending"
+    if stage == publication.DEAD:
         # A row that can no longer be applied makes way.
-        is_overtaken: bool = progress.run + 1 < pair_state._settled_runs(state)
-        assert is_overtaken or self._is_lapsed(row.cycle, progress), "Settlement: another row pending"
         self._drop(key, progress, row, "lapsed")
 
     digest: bytes32 = self._row_digest(row)
@@ -351,7 +353,7 @@ def apply_attested(row: Types.Row):
     """
     found: publication.Pending = self._pending_row(row)
     assert found.progress.published_at != 0, "Settlement: not published"
-    assert not self._is_in_window(row.cycle, found.progress.published_at, ROW_WINDOW), "Settlement: row's window open"
+    assert not self._may_strike(row.cycle, found.progress.published_at, found.digest), "Settlement: row's window open"
     state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> pair_state.SHIFT
     assert convert(row.run, uint256) + 1 >= pair_state._settled_runs(state), "Settlement: later run settled"
     self._forget(found.key, found.progress)
@@ -381,6 +383,7 @@ def claim(
     @return The claim, by which it is applied or struck.
     """
     cycle: uint64 = place.commitment.cycle
+    self._check_open(cycle)
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(cycle)
     assert sealed_runs != 0, "Settlement: no sealed run"
     run: uint32 = convert(sealed_runs - 1, uint32)
@@ -404,9 +407,7 @@ def apply_claim(claim: Types.Claim):
     """
     run: uint256 = convert(claim.run, uint256) + 1
     assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: no such claim"
-    assert not self._is_in_window(
-        claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW
-    ), "Settlement: claim's window open"
+    assert not self._is_in_window(claim.cycle, claim.claimed_at), "Settlement: claim's window open"
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(claim.cycle)
     assert sealed_runs == run, "Settlement: newer run is sealed"
     self._claims[claim.trade_digest][claim.run] = CLAIM_APPLIED
@@ -453,21 +454,23 @@ def apply_claim(claim: Types.Claim):
         )
 
 
-# --- RowFaults ---
+# --- RowFaults and RowDemands ---
 
 
 @external
 @reentrant
 def strike_row(row: Types.Row, reason: String[32]):
     """
-    @notice Ends a pending row, until its window is over. The pair is free for a right one.
+    @notice Ends a pending row, until its window is over and no demand holds it. The pair is free for a right one.
     @param row The pending row.
     @param reason What was proven.
     """
-    assert msg.sender == ROW_FAULTS, "Settlement: not RowFaults"
+    assert msg.sender in [ROW_FAULTS, ROW_DEMANDS.address], "Settlement: may not strike"
     found: publication.Pending = self._pending_row(row)
     published_at: uint256 = found.progress.published_at
-    assert published_at == 0 or self._is_in_window(row.cycle, published_at, ROW_WINDOW), "Settlement: row's window over"
+    assert (
+        published_at == 0 or self._may_strike(row.cycle, published_at, found.digest)
+    ), "Settlement: row's window over"
     self._drop(found.key, found.progress, row, reason)
 
 
@@ -480,9 +483,7 @@ def strike_claim(claim: Types.Claim):
     """
     assert msg.sender == ROW_FAULTS, "Settlement: only RowFaults"
     assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: claim not pending"
-    assert self._is_in_window(
-        claim.cycle, convert(claim.claimed_at, uint256), CLAIM_WINDOW
-    ), "Settlement: claim's window over"
+    assert self._is_in_window(claim.cycle, claim.claimed_at), "Settlement: claim's window over"
     self._claims[claim.trade_digest][claim.run] = empty(bytes32)
     log ISettlement.ClaimStruck(trade_digest=claim.trade_digest, cycle=claim.cycle, run=claim.run)
 
@@ -497,17 +498,6 @@ def _row_digest(row: Types.Row) -> bytes32:
     @notice The row's EIP-712 digest.
     """
     return typed_data._digest(DOMAIN_SEPARATOR, typed_data._row(row))
-
-
-@view
-@internal
-def _inputs(cycle: uint64, run: uint32) -> agreed_rows.Inputs:
-    """
-    @notice How many runs of the cycle are sealed, and the sealed inputs of one (zero if it is not).
-    """
-    sealed_runs: uint256 = staticcall ORACLE.sealed_runs(cycle)
-    sealed: bytes32 = staticcall ORACLE.inputs(cycle, convert(run, uint256))
-    return agreed_rows.Inputs(cycle=cycle, run=run, sealed_runs=sealed_runs, sealed=sealed)
 
 
 @view
@@ -547,42 +537,50 @@ def _publishable(row: Types.Row) -> publication.Pending:
     """
     found: publication.Pending = self._pending_row(row)
     assert found.progress.published_at == 0, "Settlement: published already"
-    assert not self._is_lapsed(row.cycle, found.progress), "Settlement: row has lapsed"
+    times: publication.Times = publication._times(REGISTRY, ORACLE, row.cycle)
+    assert block.timestamp < found.progress.attested_at + times.publish_time, "Settlement: row has lapsed"
     return found
 
 
 @view
 @internal
-def _is_lapsed(cycle: uint64, progress: publication.Progress) -> bool:
+def _stage(cycle: uint64, progress: publication.Progress, state: uint256) -> uint256:
     """
-    @notice Whether a row was not published in time.
+    @notice How far an attested row is, given its pair's state.
     """
-    return progress.published_at == 0 and block.timestamp >= progress.attested_at + self._times(cycle)[0]
+    return publication._stage(REGISTRY, ORACLE, cycle, progress, pair_state._settled_runs(state))
 
 
 @view
 @internal
-def _is_in_window(cycle: uint64, since: uint256, window: uint256) -> bool:
+def _check_open(cycle: uint64):
     """
-    @notice Whether a row or claim may still be struck; paused time does not count.
-    @param window Which of the cycle's times: ROW_WINDOW or CLAIM_WINDOW.
+    @notice Reverts once the cycle is closed: then only agreed rows are taken.
     """
-    elapsed: uint64 = staticcall REGISTRY.unpaused_since(convert(since, uint64))
-    return convert(elapsed, uint256) < self._times(cycle)[window]
+    closed_for: uint64 = staticcall ORACLE.closed_for(cycle)
+    assert closed_for == 0, "Settlement: cycle closed"
 
 
 @view
 @internal
-def _times(cycle: uint64) -> uint256[3]:
+def _may_strike(cycle: uint64, published_at: uint256, digest: bytes32) -> bool:
     """
-    @notice Publish time, row window and claim window of a cycle, in seconds.
+    @notice Whether a published row may still be struck: in its window, and while demands hold it.
     """
-    version: uint256 = staticcall ORACLE.config_version(cycle)
-    publish_time: uint64 = 0
-    row_window: uint64 = 0
-    claim_window: uint64 = 0
-    publish_time, row_window, claim_window = staticcall REGISTRY.row_terms(version)
-    return [convert(publish_time, uint256), convert(row_window, uint256), convert(claim_window, uint256)]
+    times: publication.Times = publication._times(REGISTRY, ORACLE, cycle)
+    if publication._is_within(REGISTRY, published_at, times.row_window):
+        return True
+    return staticcall ROW_DEMANDS.holds(cycle, digest)
+
+
+@view
+@internal
+def _is_in_window(cycle: uint64, claimed_at: uint64) -> bool:
+    """
+    @notice Whether a claim may still be struck.
+    """
+    times: publication.Times = publication._times(REGISTRY, ORACLE, cycle)
+    return publication._is_within(REGISTRY, convert(claimed_at, uint256), times.claim_window)
 
 
 @internal

@@ -3,8 +3,9 @@
 """
 @title SettlementEscrow: members' deposit tokens, free and locked, and a pair's word
 @notice Keeps the market's deposit tokens for its members. What is free is its member's alone: it falls by the member's
-        own withdrawal or by a lock that the member signed for. What is locked for a pair of members in a cycle goes to
-        the payee as rows and claims are applied, or back to the payer; no pair's money ever reaches another pair.
+        own withdrawal, by a payment or by a lock that the member signed for. What is locked for a pair of members in a cycle goes to
+        the payee as rows and claims are applied, or back to the payer, at the latest some time after the cycle closed;
+        no pair's money ever reaches another pair.
 @dev Balances are accounts of our own, never the token's `balanceOf`: tokens sent here without `deposit` belong to
      nobody. `held` stays below 2^96, and everything free or locked is a part of it; so the packed sums below never
      carry into their neighbours and applying cannot fail.
@@ -16,13 +17,16 @@
 
 from ethereum.ercs import IERC20
 
+from .interfaces import IAllocationOracle
 from .interfaces import IMemberRegistry
+from .interfaces import ISettlement
 from .interfaces import ISettlementEscrow
 from .interfaces import Types
 
 implements: ISettlementEscrow
 
 from .modules import hot_keys
+from .modules import publication
 from .modules import roles
 from .modules import typed_data
 
@@ -34,7 +38,9 @@ STATE_SHIFT: constant(uint256) = 192
 REGISTRY: immutable(IMemberRegistry)
 TOKEN: immutable(IERC20)
 TRADE_BOOK: immutable(address)
-SETTLEMENT: immutable(address)
+ORACLE: immutable(IAllocationOracle)
+SETTLEMENT: immutable(ISettlement)
+OBLIGATIONS: immutable(address)
 
 # Fixed at the registry's deployment, so kept in the code.
 DOMAIN_SEPARATOR: immutable(bytes32)
@@ -51,17 +57,23 @@ held: reentrant(public(uint256))
 
 
 @deploy
-def __init__(registry: address, token: address, trade_book: address, settlement: address):
+def __init__(
+    registry: address, token: address, trade_book: address, oracle: address, settlement: address, obligations: address
+):
     """
     @param registry MemberRegistry, deployed before.
     @param token The market's deposit token (ERC-20).
     @param trade_book TradeBook, the only one that locks.
+    @param oracle AllocationOracle, which says when a cycle has closed.
     @param settlement Settlement, the only one that applies.
+    @param obligations ObligationLedger, the only one through which members pay each other.
     """
     REGISTRY = IMemberRegistry(registry)
     TOKEN = IERC20(token)
     TRADE_BOOK = trade_book
-    SETTLEMENT = settlement
+    ORACLE = IAllocationOracle(oracle)
+    SETTLEMENT = ISettlement(settlement)
+    OBLIGATIONS = obligations
     DOMAIN_SEPARATOR = staticcall IMemberRegistry(registry).domain_separator()
 
 
@@ -116,6 +128,37 @@ def deposit(member: bytes32, amount: uint256):
     self.held = held + amount
     self.accounts[member] += amount
     log ISettlementEscrow.Deposited(member=member, amount=amount, sender=msg.sender)
+
+
+@external
+def release(cycle: uint64, payer: bytes32, payee: bytes32):
+    """
+    @notice Returns what a pair still has locked in a closed cycle to its payer.
+    @dev Once the cycle has been closed for so long that no row or claim from before can be in its time of publication or
+         in its window. A row that is published and not applied, held by demands or not, comes first: it is applied, or
+         struck, by anyone.
+    @param cycle Cycle number.
+    @param payer Member id.
+    @param payee Member id.
+    """
+    closed_for: uint64 = staticcall ORACLE.closed_for(cycle)
+    times: publication.Times = publication._times(REGISTRY, ORACLE, cycle)
+    assert (
+        closed_for != 0
+        and convert(closed_for, uint256) >= times.publish_time + times.row_window + times.claim_window
+    ), "SettlementEscrow: cycle not closed for long"
+    stage: uint256 = 0
+    row_digest: bytes32 = empty(bytes32)
+    stage, row_digest = staticcall SETTLEMENT.pending(cycle, payer, payee)
+    assert stage == publication.NO_ROW or stage == publication.DEAD, "SettlementEscrow: a row is pending"
+    word: uint256 = self.pair[cycle][payer][payee]
+    locked: uint256 = word & MAX_AMOUNT
+    assert locked > 0, "SettlementEscrow: nothing locked"
+    self.pair[cycle][payer][payee] = word - locked
+    self.accounts[payer] += locked
+    log ISettlementEscrow.Applied(
+        cycle=cycle, payer=payer, payee=payee, paid=0, released=locked, word=word - locked
+    )
 
 
 # --- members (signed, relayed by anyone) ---
@@ -204,7 +247,7 @@ def settle(
     @param keep Base units: how much of the lock stays, at most.
     @return Base units: paid from the lock, newly owed by the payer, newly owed back by the payee.
     """
-    assert msg.sender == SETTLEMENT, "SettlementEscrow: only Settlement settles"
+    assert msg.sender == SETTLEMENT.address, "SettlementEscrow: only Settlement settles"
     assert amount <= MAX_AMOUNT, "SettlementEscrow: amount too large"
     word: uint256 = self.pair[cycle][payer][payee]
     locked: uint256 = word & MAX_AMOUNT
@@ -229,6 +272,27 @@ def settle(
         self.accounts[payer] += released
     log ISettlementEscrow.Applied(cycle=cycle, payer=payer, payee=payee, paid=paid, released=released, word=word)
     return paid, owed, owed_back
+
+
+# --- ObligationLedger ---
+
+
+@external
+@reentrant
+def pay(debtor: bytes32, creditor: bytes32, amount: uint256):
+    """
+    @notice Moves free money from one member to another.
+    @dev ObligationLedger has verified the debtor's signature. Never paused, as withdrawals.
+    @param debtor Member id.
+    @param creditor Member id.
+    @param amount Base units.
+    """
+    assert msg.sender == OBLIGATIONS, "SettlementEscrow: only ObligationLedger pays"
+    account: uint256 = self.accounts[debtor]
+    assert amount <= account & MAX_AMOUNT, "SettlementEscrow: payment not covered"
+    self.accounts[debtor] = account - amount
+    self.accounts[creditor] += amount
+    log ISettlementEscrow.Paid(debtor=debtor, creditor=creditor, amount=amount)
 
 
 # --- internal ---

@@ -443,12 +443,13 @@ def _figure(
         posted: bytes32 = inputs.posted[leaf_run]
         if posted == empty(bytes32):
             continue
-        # Passed by a mark: void, unanswered or twice there, or contested in every run from there to this one.
+        # Passed by a mark: void, unanswered or twice there, or contested in every run from there to this one; but in
+        # the last run a contest that ended without a figure is as if not made.
         bit: uint256 = 1 << leaf_run
         contests: uint256 = (2 << convert(run, uint256)) - bit
         is_passed: bool = (
             (inputs.void_runs | (inputs.marks >> 8) | (inputs.marks >> 16)) & bit != 0
-            or inputs.marks & contests == contests
+            or (inputs.marks & contests == contests and not self._is_last(terms, run))
         )
         if used < len(shown) and convert(shown[used].run, uint256) == leaf_run:
             # A leaf that does not count, whatever the reason, lets the run pass.

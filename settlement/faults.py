@@ -42,14 +42,15 @@ class Fault(IntEnum):
 
 
 class Conflict(IntEnum):
-    """Faults of two leaves of one group in one tree."""
+    """Faults of two leaves in one tree, as AllocationFaults numbers them; all but TWICE are of one group."""
 
     NONE = 0
-    READINGS_DIFFER = 1
-    TOTALS_DIFFER = 2
-    STATUSES_DIFFER = 3
-    OVERLAP = 4
-    AGAINST_PLACES = 5
+    TWICE = 12
+    READINGS_DIFFER = 13
+    TOTALS_DIFFER = 14
+    STATUSES_DIFFER = 15
+    OVERLAP = 16
+    AGAINST_PLACES = 17
 
 
 def fault_by_rule(leaf: AllocationLeaf, allocation_rule: int) -> Fault:
@@ -124,7 +125,12 @@ def conflict_of(first: AllocationLeaf, second: AllocationLeaf, allocation_rule: 
     end = min(first.contracted_before + first.contracted_wh, second.contracted_before + second.contracted_wh)
     if begin < end:
         return Conflict.OVERLAP
-    earlier, later = sorted((first, second), key=lambda leaf: (leaf.commitment, leaf.index))
-    if allocation_rule == FIFO and earlier.contracted_before > later.contracted_before:
-        return Conflict.AGAINST_PLACES
+    if allocation_rule == FIFO:
+        places = (first.commitment, first.index), (second.commitment, second.index)
+        befores = first.contracted_before, second.contracted_before
+        # One place holds one trade; what comes later at a place comes no earlier in the group's order.
+        if places[0] == places[1] or (places[0] < places[1] and befores[0] > befores[1]):
+            return Conflict.AGAINST_PLACES
+        if places[1] < places[0] and befores[1] > befores[0]:
+            return Conflict.AGAINST_PLACES
     return Conflict.NONE

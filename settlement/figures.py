@@ -135,16 +135,16 @@ class Terms:
         return cls(cycle, config.allocation_rule, config.last_run)
 
 
-def counts(leaf_run: int, run: int, void_runs: int, marks: SideMarks) -> bool:
+def counts(leaf_run: int, run: int, void_runs: int, marks: SideMarks, last_run: int) -> bool:
     """Whether a usable leaf of run `leaf_run`, the only one of its side there, counts in `run`.
 
     Its group is not void, the side neither unanswered nor twice in the leaf's run, and in at least one run since then
-    nobody contested the side.
+    nobody contested the side; in the last run a contest that ended without a figure is as if not made.
     """
     if leaf_run > run or (void_runs | marks.unanswered | marks.twice) >> leaf_run & 1:
         return False
     since = (1 << run + 1) - (1 << leaf_run)
-    return since & ~marks.contested != 0
+    return run == last_run or since & ~marks.contested != 0
 
 
 def figure_of(
@@ -160,7 +160,7 @@ def figure_of(
             by_run.setdefault(one.run, []).append(one.leaf)
     for leaf_run in sorted(by_run, reverse=True):
         leaves = by_run[leaf_run]
-        if len(leaves) > 1 or not counts(leaf_run, run, void_runs, marks):
+        if len(leaves) > 1 or not counts(leaf_run, run, void_runs, marks, terms.last_run):
             continue
         if faults.is_usable(leaves[0], placed.utility(side), placed, terms.cycle, terms.allocation_rule):
             return Figure(leaves[0].allocated_wh, Origin.LEAF, leaf_run)

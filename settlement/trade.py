@@ -263,6 +263,46 @@ class Acknowledgement:
 
 
 @dataclass(frozen=True, slots=True)
+class BankAttestation:
+    """A settlement bank says how much of a debtor's arrived at a creditor under a reference, in all so far."""
+
+    creditor: Hash32
+    debtor: Hash32
+    reference_hash: Hash32
+    attested: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """The creditor says that nothing, or nothing more, of a debtor's arrived under a reference."""
+
+    creditor: Hash32
+    debtor: Hash32
+    reference_hash: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRuling:
+    """The arbiters find how much arrived under a reference that the creditor denied or kept silent on."""
+
+    creditor: Hash32
+    debtor: Hash32
+    reference_hash: Hash32
+    arrived: int
+
+
+@dataclass(frozen=True, slots=True)
+class EscrowPayment:
+    """The debtor pays obligations from its free escrow balance."""
+
+    debtor: Hash32
+    creditor: Hash32
+    obligations: tuple[int, ...]
+    amount: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class HotKeyChange:
     """A member's cold key names the hot key that signs for it from now on."""
 
@@ -287,3 +327,111 @@ class KeyCompromised:
     member: Hash32
     key: str
     sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A signer of a trade demands the leaf of one side that its utility did not serve."""
+
+    cycle: int
+    run: int
+    member: Hash32
+    trade_digest: Hash32
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilentDemand:
+    """The side of a trade whose leaf was demanded, and which its utility has left unanswered."""
+
+    trade_digest: Hash32
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A signer of a trade doubts one side's reading, or its lack; `evidence` is a hash of what it will show."""
+
+    cycle: int
+    run: int
+    member: Hash32
+    trade_digest: Hash32
+    side: int
+    evidence: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class FigureAgreement:
+    """All signers of a trade agree on the Wh of a contested side."""
+
+    cycle: int
+    trade_digest: Hash32
+    side: int
+    wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The arbiters find the Wh of a contested side."""
+
+    cycle: int
+    trade_digest: Hash32
+    side: int
+    wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowDemand:
+    """The payer or payee of an attested row demands that the trade behind one of its leaves be shown."""
+
+    row_digest: Hash32
+    index: int
+    member: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class MissingLeaf:
+    """The payee of an attested row says that it lacks a flow of a trade."""
+
+    row_digest: Hash32
+    trade_digest: Hash32
+    flow: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFlow:
+    """A leaf of a row with its index and proof."""
+
+    leaf: FlowLeaf
+    index: int
+    path: tuple[Hash32, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A month's statement is final: of a member, or of a pair (`member` is then the smaller id).
+
+    `counterparty` is zero for a member's own, `subject` zero for the market's, `period` is YYYYMM.
+    """
+
+    member: Hash32
+    counterparty: Hash32
+    subject: Hash32
+    period: int
+    digest: Hash32
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilAct:
+    """A call that the council's seats approve, by their cold keys; `data` is selector and arguments."""
+
+    target: str
+    data: bytes
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class CouncilCancel:
+    """Seats call a waiting act off; `act` is its struct hash."""
+
+    act: Hash32

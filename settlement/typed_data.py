@@ -49,9 +49,26 @@ TYPE_STRINGS: dict[type, str] = {
     objects.Acknowledgement: (
         "Acknowledgement(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 acknowledged)"
     ),
+    objects.BankAttestation: ("BankAttestation(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 attested)"),
+    objects.Denial: "Denial(bytes32 creditor,bytes32 debtor,bytes32 referenceHash)",
+    objects.NoticeRuling: "NoticeRuling(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 arrived)",
+    objects.EscrowPayment: (
+        "EscrowPayment(bytes32 debtor,bytes32 creditor,uint64[] obligations,uint96 amount,uint64 sequence)"
+    ),
     objects.HotKeyChange: "HotKeyChange(bytes32 member,address key,uint64 sequence)",
     objects.PayoutChange: "PayoutChange(bytes32 member,address payout,uint64 sequence)",
     objects.KeyCompromised: "KeyCompromised(bytes32 member,address key,uint64 sequence)",
+    objects.Demand: "Demand(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side)",
+    objects.Contest: (
+        "Contest(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side,bytes32 evidence)"
+    ),
+    objects.FigureAgreement: "FigureAgreement(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)",
+    objects.Ruling: "Ruling(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)",
+    objects.RowDemand: "RowDemand(bytes32 rowDigest,uint64 index,bytes32 member)",
+    objects.MissingLeaf: "MissingLeaf(bytes32 rowDigest,bytes32 tradeDigest,uint8 flow)",
+    objects.Statement: ("Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)"),
+    objects.CouncilAct: "CouncilAct(address target,bytes data,uint64 sequence)",
+    objects.CouncilCancel: "CouncilCancel(bytes32 act)",
 }
 
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
@@ -92,6 +109,8 @@ def _word(type_: str, value: Any) -> bytes:
         if not 0 <= value < 1 << int(type_[4:]):
             raise ValueError(f"{value} does not fit {type_}")
         return int(value).to_bytes(32, "big")
+    if type_ == "bytes":
+        return keccak256(value)
     if type_ == "address":
         return abi_encode(("address",), (value,))
     if type_.endswith("[]"):

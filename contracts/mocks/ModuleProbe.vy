@@ -110,6 +110,30 @@ def hash_acknowledgement(acknowledgement: Types.Acknowledgement) -> bytes32:
 
 @pure
 @external
+def hash_bank_attestation(attestation: Types.BankAttestation) -> bytes32:
+    return typed_data._bank_attestation(attestation)
+
+
+@pure
+@external
+def hash_denial(denial: Types.Denial) -> bytes32:
+    return typed_data._denial(denial)
+
+
+@pure
+@external
+def hash_notice_ruling(ruling: Types.NoticeRuling) -> bytes32:
+    return typed_data._notice_ruling(ruling)
+
+
+@pure
+@external
+def hash_escrow_payment(payment: Types.EscrowPayment) -> bytes32:
+    return typed_data._escrow_payment(payment)
+
+
+@pure
+@external
 def hash_hot_key_change(member: bytes32, key: address, sequence: uint64) -> bytes32:
     return typed_data._hot_key_change(member, key, sequence)
 
@@ -184,3 +208,57 @@ def side(trade_digest: bytes32, side_: uint8) -> bytes32:
 @external
 def claim(record: Types.Claim) -> bytes32:
     return preimages._claim(record)
+
+
+@pure
+@external
+def hash_demand(statement: Types.Demand) -> bytes32:
+    return typed_data._demand(statement)
+
+
+@pure
+@external
+def hash_contest(statement: Types.Contest) -> bytes32:
+    return typed_data._contest(statement)
+
+
+@pure
+@external
+def hash_figure_agreement(statement: Types.FigureAgreement) -> bytes32:
+    return typed_data._figure_agreement(statement)
+
+
+@pure
+@external
+def hash_ruling(statement: Types.Ruling) -> bytes32:
+    return typed_data._ruling(statement)
+
+
+@pure
+@external
+def hash_row_demand(statement: Types.RowDemand) -> bytes32:
+    return typed_data._row_demand(statement)
+
+
+@pure
+@external
+def hash_missing_leaf(statement: Types.MissingLeaf) -> bytes32:
+    return typed_data._missing_leaf(statement)
+
+
+@pure
+@external
+def hash_statement(statement: Types.Statement) -> bytes32:
+    return typed_data._statement(statement)
+
+
+@pure
+@external
+def hash_council_act(target: address, data: Bytes[2048], sequence: uint64) -> bytes32:
+    return typed_data._council_act(target, data, sequence)
+
+
+@pure
+@external
+def hash_council_cancel(act: bytes32) -> bytes32:
+    return typed_data._council_cancel(act)

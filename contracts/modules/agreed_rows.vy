@@ -4,6 +4,7 @@
 @notice Reasons are given, not raised: one row that does not apply must not hold up the others of its call.
 """
 
+from ..interfaces import IAllocationOracle
 from ..interfaces import Types
 from . import pair_state
 from . import roles
@@ -17,6 +18,17 @@ struct Inputs:                  # of the run of the row at hand
     run: uint32
     sealed_runs: uint256        # of the cycle
     sealed: bytes32             # the run's sealed inputs
+
+
+@view
+@internal
+def _inputs(oracle: IAllocationOracle, cycle: uint64, run: uint32) -> Inputs:
+    """
+    @notice How many runs of the cycle are sealed, and the sealed inputs of one (zero if it is not).
+    """
+    sealed_runs: uint256 = staticcall oracle.sealed_runs(cycle)
+    sealed: bytes32 = staticcall oracle.inputs(cycle, convert(run, uint256))
+    return Inputs(cycle=cycle, run=run, sealed_runs=sealed_runs, sealed=sealed)
 
 
 @pure

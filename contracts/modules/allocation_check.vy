@@ -1,8 +1,8 @@
 # pragma version 0.4.3
 """
 @title What makes an allocation leaf wrong (docs/protocol.md, section 6)
-@notice Two parts: by the leaf and the market's rule alone, and against the trade whose hash is the leaf's digest.
-        Each gives the code of the first fault in the documented order, 0 if there is none.
+@notice Three parts: by the leaf and the market's rule alone, against the trade whose hash is the leaf's digest, and
+        against another leaf of its group. Each gives the code of the first fault in the documented order, 0 for none.
 @dev No figure in a leaf is bounded below 2^64, and none of this overflows or reverts for any leaf.
 """
 
@@ -21,6 +21,12 @@ OTHER_SLOT: constant(uint8) = 8
 OTHER_QUANTITY: constant(uint8) = 9
 OTHER_SALT: constant(uint8) = 10
 UNKNOWN_SIDE: constant(uint8) = 11
+# 12 is a trade's side that stands twice in one tree, which is no matter of groups.
+READINGS_DIFFER: constant(uint8) = 13
+TOTALS_DIFFER: constant(uint8) = 14
+STATUSES_DIFFER: constant(uint8) = 15
+OVERLAP: constant(uint8) = 16
+AGAINST_PLACES: constant(uint8) = 17
 
 BUYER: constant(uint8) = 0
 SELLER: constant(uint8) = 1
@@ -103,4 +109,41 @@ def _fault_by_trade(
         return OTHER_QUANTITY
     if leaf.salt != preimages._allocation_salt(trade.salt, cycle, leaf.side):
         return OTHER_SALT
+    return NO_FAULT
+
+
+@pure
+@internal
+def _conflict(first: Types.AllocationLeaf, second: Types.AllocationLeaf, rule: uint64) -> uint8:
+    """
+    @notice The first fault (13 to 17) that two leaves of one group in one tree show against each other.
+    @dev The caller has checked that they are of one group and stand at different positions. The order in which they
+         are given does not matter.
+    @param first A leaf, as posted.
+    @param second Another.
+    @param rule 0 pro rata, 1 FIFO.
+    @return The fault's code, 0 for none.
+    """
+    if first.meter_wh != second.meter_wh:
+        return READINGS_DIFFER
+    if first.contracted_total_wh != second.contracted_total_wh:
+        return TOTALS_DIFFER
+    if first.status != second.status:
+        return STATUSES_DIFFER
+    first_before: uint256 = convert(first.contracted_before, uint256)
+    second_before: uint256 = convert(second.contracted_before, uint256)
+    first_end: uint256 = first_before + convert(first.contracted_wh, uint256)
+    second_end: uint256 = second_before + convert(second.contracted_wh, uint256)
+    if max(first_before, second_before) < min(first_end, second_end):
+        return OVERLAP
+    if rule == FIFO:
+        first_place: uint256 = (convert(first.commitment, uint256) << 64) | convert(first.index, uint256)
+        second_place: uint256 = (convert(second.commitment, uint256) << 64) | convert(second.index, uint256)
+        # One place holds one trade; what comes later at a place comes no earlier in the group's order.
+        if (
+            first_place == second_place
+            or (first_place < second_place and first_before > second_before)
+            or (second_place < first_place and second_before > first_before)
+        ):
+            return AGAINST_PLACES
     return NO_FAULT

@@ -127,6 +127,24 @@ def window_terms(version: uint256, run: uint256) -> Types.WindowTerms:
 
 @view
 @external
+def dispute_terms(version: uint256) -> Types.DisputeTerms:
+    """
+    @notice What limits demands, contests and rulings.
+    @param version Config version.
+    @return Window, demand time and contest time in seconds, numbers of open demands and contests, arbiters' quorum.
+    """
+    return Types.DisputeTerms(
+        window=self.configs[version].window,
+        demand_time=self.configs[version].demand_time,
+        open_demands=self.configs[version].open_demands,
+        contests_per_cycle=self.configs[version].contests_per_cycle,
+        contest_time=self.configs[version].contest_time,
+        arbiter_quorum=self.configs[version].arbiter_quorum,
+    )
+
+
+@view
+@external
 def rule_terms(version: uint256) -> (uint64, uint64):
     """
     @notice How meters are allocated, and how often.
@@ -145,6 +163,38 @@ def row_terms(version: uint256) -> (uint64, uint64, uint64):
     @return Publish time, row window, claim window, in seconds.
     """
     return self.configs[version].publish_time, self.configs[version].row_window, self.configs[version].claim_window
+
+
+@view
+@external
+def row_demands(version: uint256) -> uint64:
+    """
+    @notice How many leaves of an attested row a member may have demanded at a time.
+    @param version Config version.
+    @return Their number.
+    """
+    return self.configs[version].row_demands
+
+
+@view
+@external
+def close_terms(version: uint256) -> (uint64, uint64):
+    """
+    @notice When a cycle closes.
+    @param version Config version.
+    @return How long after its last run's seal, and how long after its end at the latest, in seconds.
+    """
+    return self.configs[version].close_delay, self.configs[version].close_limit
+
+
+@view
+@external
+def notice_silence() -> uint64:
+    """
+    @notice How long a creditor may leave a payment notice unanswered, by the newest parameters.
+    @return Seconds.
+    """
+    return self.configs[self.config_version].notice_silence
 
 
 @view

@@ -18,9 +18,22 @@ ROW_ATTESTATION_TYPE: constant(bytes32) = keccak256("RowAttestation(bytes32 rowD
 WITHDRAWAL_TYPE: constant(bytes32) = keccak256("Withdrawal(bytes32 member,uint96 amount,uint64 sequence)")
 PAYMENT_NOTICE_TYPE: constant(bytes32) = keccak256("PaymentNotice(bytes32 debtor,bytes32 creditor,uint64[] obligations,uint96 amount,bytes32 rail,uint64 valueDate,bytes32 referenceHash)")
 ACKNOWLEDGEMENT_TYPE: constant(bytes32) = keccak256("Acknowledgement(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 acknowledged)")
+BANK_ATTESTATION_TYPE: constant(bytes32) = keccak256("BankAttestation(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 attested)")
+DENIAL_TYPE: constant(bytes32) = keccak256("Denial(bytes32 creditor,bytes32 debtor,bytes32 referenceHash)")
+NOTICE_RULING_TYPE: constant(bytes32) = keccak256("NoticeRuling(bytes32 creditor,bytes32 debtor,bytes32 referenceHash,uint96 arrived)")
+ESCROW_PAYMENT_TYPE: constant(bytes32) = keccak256("EscrowPayment(bytes32 debtor,bytes32 creditor,uint64[] obligations,uint96 amount,uint64 sequence)")
 HOT_KEY_CHANGE_TYPE: constant(bytes32) = keccak256("HotKeyChange(bytes32 member,address key,uint64 sequence)")
 PAYOUT_CHANGE_TYPE: constant(bytes32) = keccak256("PayoutChange(bytes32 member,address payout,uint64 sequence)")
 KEY_COMPROMISED_TYPE: constant(bytes32) = keccak256("KeyCompromised(bytes32 member,address key,uint64 sequence)")
+DEMAND_TYPE: constant(bytes32) = keccak256("Demand(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side)")
+CONTEST_TYPE: constant(bytes32) = keccak256("Contest(uint64 cycle,uint32 run,bytes32 member,bytes32 tradeDigest,uint8 side,bytes32 evidence)")
+FIGURE_AGREEMENT_TYPE: constant(bytes32) = keccak256("FigureAgreement(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)")
+RULING_TYPE: constant(bytes32) = keccak256("Ruling(uint64 cycle,bytes32 tradeDigest,uint8 side,uint64 wh)")
+ROW_DEMAND_TYPE: constant(bytes32) = keccak256("RowDemand(bytes32 rowDigest,uint64 index,bytes32 member)")
+MISSING_LEAF_TYPE: constant(bytes32) = keccak256("MissingLeaf(bytes32 rowDigest,bytes32 tradeDigest,uint8 flow)")
+STATEMENT_TYPE: constant(bytes32) = keccak256("Statement(bytes32 member,bytes32 counterparty,bytes32 subject,uint32 period,bytes32 digest)")
+COUNCIL_ACT_TYPE: constant(bytes32) = keccak256("CouncilAct(address target,bytes data,uint64 sequence)")
+COUNCIL_CANCEL_TYPE: constant(bytes32) = keccak256("CouncilCancel(bytes32 act)")
 
 
 @pure
@@ -240,6 +253,74 @@ def _acknowledgement(acknowledgement: Types.Acknowledgement) -> bytes32:
 
 @pure
 @internal
+def _bank_attestation(attestation: Types.BankAttestation) -> bytes32:
+    """
+    @notice The struct hash of a BankAttestation.
+    """
+    return keccak256(
+        abi_encode(
+            BANK_ATTESTATION_TYPE,
+            attestation.creditor,
+            attestation.debtor,
+            attestation.reference_hash,
+            attestation.attested,
+        )
+    )
+
+
+@pure
+@internal
+def _denial(denial: Types.Denial) -> bytes32:
+    """
+    @notice The struct hash of a Denial.
+    """
+    return keccak256(
+        abi_encode(
+            DENIAL_TYPE,
+            denial.creditor,
+            denial.debtor,
+            denial.reference_hash,
+        )
+    )
+
+
+@pure
+@internal
+def _notice_ruling(ruling: Types.NoticeRuling) -> bytes32:
+    """
+    @notice The struct hash of a NoticeRuling.
+    """
+    return keccak256(
+        abi_encode(
+            NOTICE_RULING_TYPE,
+            ruling.creditor,
+            ruling.debtor,
+            ruling.reference_hash,
+            ruling.arrived,
+        )
+    )
+
+
+@pure
+@internal
+def _escrow_payment(payment: Types.EscrowPayment) -> bytes32:
+    """
+    @notice The struct hash of an EscrowPayment.
+    """
+    return keccak256(
+        abi_encode(
+            ESCROW_PAYMENT_TYPE,
+            payment.debtor,
+            payment.creditor,
+            keccak256(slice(abi_encode(payment.obligations, ensure_tuple=False), 32, 32 * len(payment.obligations))),
+            payment.amount,
+            payment.sequence,
+        )
+    )
+
+
+@pure
+@internal
 def _hot_key_change(member: bytes32, key: address, sequence: uint64) -> bytes32:
     """
     @notice The struct hash of a HotKeyChange.
@@ -282,5 +363,156 @@ def _key_compromised(member: bytes32, key: address, sequence: uint64) -> bytes32
             member,
             key,
             sequence,
+        )
+    )
+
+
+@pure
+@internal
+def _demand(statement: Types.Demand) -> bytes32:
+    """
+    @notice The struct hash of a Demand.
+    """
+    return keccak256(
+        abi_encode(
+            DEMAND_TYPE,
+            statement.cycle,
+            statement.run,
+            statement.member,
+            statement.trade_digest,
+            statement.side,
+        )
+    )
+
+
+@pure
+@internal
+def _contest(statement: Types.Contest) -> bytes32:
+    """
+    @notice The struct hash of a Contest.
+    """
+    return keccak256(
+        abi_encode(
+            CONTEST_TYPE,
+            statement.cycle,
+            statement.run,
+            statement.member,
+            statement.trade_digest,
+            statement.side,
+            statement.evidence,
+        )
+    )
+
+
+@pure
+@internal
+def _figure_agreement(statement: Types.FigureAgreement) -> bytes32:
+    """
+    @notice The struct hash of a FigureAgreement.
+    """
+    return keccak256(
+        abi_encode(
+            FIGURE_AGREEMENT_TYPE,
+            statement.cycle,
+            statement.trade_digest,
+            statement.side,
+            statement.wh,
+        )
+    )
+
+
+@pure
+@internal
+def _ruling(statement: Types.Ruling) -> bytes32:
+    """
+    @notice The struct hash of a Ruling.
+    """
+    return keccak256(
+        abi_encode(
+            RULING_TYPE,
+            statement.cycle,
+            statement.trade_digest,
+            statement.side,
+            statement.wh,
+        )
+    )
+
+
+@pure
+@internal
+def _row_demand(statement: Types.RowDemand) -> bytes32:
+    """
+    @notice The struct hash of a RowDemand.
+    """
+    return keccak256(
+        abi_encode(
+            ROW_DEMAND_TYPE,
+            statement.row_digest,
+            statement.index,
+            statement.member,
+        )
+    )
+
+
+@pure
+@internal
+def _missing_leaf(statement: Types.MissingLeaf) -> bytes32:
+    """
+    @notice The struct hash of a MissingLeaf.
+    """
+    return keccak256(
+        abi_encode(
+            MISSING_LEAF_TYPE,
+            statement.row_digest,
+            statement.trade_digest,
+            statement.flow,
+        )
+    )
+
+
+@pure
+@internal
+def _statement(statement: Types.Statement) -> bytes32:
+    """
+    @notice The struct hash of a Statement.
+    """
+    return keccak256(
+        abi_encode(
+            STATEMENT_TYPE,
+            statement.member,
+            statement.counterparty,
+            statement.subject,
+            statement.period,
+            statement.digest,
+        )
+    )
+
+
+@pure
+@internal
+def _council_act(target: address, data: Bytes[2048], sequence: uint64) -> bytes32:
+    """
+    @notice The struct hash of a CouncilAct.
+    """
+    return keccak256(
+        abi_encode(
+            COUNCIL_ACT_TYPE,
+            target,
+            keccak256(data),
+            sequence,
+        )
+    )
+
+
+@pure
+@internal
+def _council_cancel(act: bytes32) -> bytes32:
+    """
+    @notice The struct hash of a CouncilCancel.
+    """
+    return keccak256(
+        abi_encode(
+            COUNCIL_CANCEL_TYPE,
+            act,
         )
     )

@@ -157,7 +157,7 @@ def wallet_value(kinds: dict[str, list[dict[str, str]]], type_: str, value: Any)
     if type_ in kinds:
         by_name = {name.replace("_", ""): one for name, one in value.items()}
         return {one["name"]: wallet_value(kinds, one["type"], by_name[one["name"].lower()]) for one in kinds[type_]}
-    if type_ == "bytes32":
+    if type_ in ("bytes32", "bytes"):
         return hex_bytes(value)
     return value if type_ == "address" else int(value)
 
@@ -279,7 +279,7 @@ def test_allocation_leaves_faults_and_conflicts() -> None:
         first, second = read(AllocationLeaf, one["first"]), read(AllocationLeaf, one["second"])
         assert conflict_of(first, second, int(one["rule"])) == int(one["conflict"])
     assert {int(one["fault"]) for one in given["faults"]} == set(range(12))
-    assert {int(one["conflict"]) for one in given["conflicts"]} == set(range(6))
+    assert {int(one["conflict"]) for one in given["conflicts"]} == {0, 13, 14, 15, 16, 17}
 
 
 # --- figures and rows ---

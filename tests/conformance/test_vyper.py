@@ -113,7 +113,6 @@ def test_every_kind_of_vector_is_known_here() -> None:
         "programs": {"accepted", "refused"},
         # Texts are refused before there is a program.
         "templates": {"templates", "formulas", "refused_formulas"},
-        # Without conflicts.
         "allocation": {"divisions", "leaves", "against", "faults", "conflicts"},
         "figures": {"figures", "results"},
         "rows": {"cases", "inputs"},
@@ -188,7 +187,15 @@ def test_salts_and_keys(probe: Any) -> None:
 # --- signed objects ---
 
 # Hashed from their fields; the others from a struct.
-FLAT = {"TradeLocks", "RowAttestation", "HotKeyChange", "PayoutChange", "KeyCompromised"}
+FLAT = {
+    "TradeLocks",
+    "RowAttestation",
+    "HotKeyChange",
+    "PayoutChange",
+    "KeyCompromised",
+    "CouncilAct",
+    "CouncilCancel",
+}
 
 
 def test_domain(market: Market) -> None:
@@ -354,6 +361,13 @@ def test_allocation_leaves_and_faults(market: Market) -> None:
         assert fault == int(one["fault"])
         met.add(fault)
     assert met == set(range(12))
+    met = set()
+    for one in given["conflicts"]:
+        first, second = (astuple(read(AllocationLeaf, one[name])) for name in ("first", "second"))
+        conflict = market.check.conflict(first, second, int(one["rule"]))
+        assert conflict == int(one["conflict"])
+        met.add(conflict)
+    assert met == {0, 13, 14, 15, 16, 17}
 
 
 # --- figures and rows ---
@@ -428,7 +442,8 @@ class Inputs:
                 (n for n, one in enumerate(leaves) if (one.trade_digest, one.side) == (placed.digest, side)), -1
             )
             since = (2 << self.run) - (1 << run)
-            if index < 0 or (void | word >> 8 | word >> 16) >> run & 1 or word & since == since:
+            contested = word & since == since and self.run < CONFIG.last_run
+            if index < 0 or (void | word >> 8 | word >> 16) >> run & 1 or contested:
                 continue
             tree, leaf = self.trees[utility, run], leaves[index]
             found.append(astuple(ShownLeaf(run, tree.root, tree.count, index, leaf, tree.path(index))))

@@ -93,9 +93,12 @@ class Market:
     book = property(lambda self: self.contracts["TradeBook"])
     oracle = property(lambda self: self.contracts["AllocationOracle"])
     faults = property(lambda self: self.contracts["AllocationFaults"])
+    arbiters = property(lambda self: self.contracts["Arbiters"])
+    disputes = property(lambda self: self.contracts["Disputes"])
     result = property(lambda self: self.contracts["TradeResult"])
     settlement = property(lambda self: self.contracts["Settlement"])
     row_faults = property(lambda self: self.contracts["RowFaults"])
+    row_demands = property(lambda self: self.contracts["RowDemands"])
     escrow = property(lambda self: self.contracts["SettlementEscrow"])
     obligations = property(lambda self: self.contracts["ObligationLedger"])
     token = property(lambda self: self.contracts["DepositToken"])
@@ -128,13 +131,14 @@ def constructor_arguments(
 ) -> tuple[Any, ...]:
     """What each contract is constructed with, given everybody's address."""
     registry = at["MemberRegistry"]
-    zero = "0x" + "00" * 20
     return {
         "MemberRegistry": (council, guardian, GENESIS, MARKET, astuple(config)),
         "RevenueFlows": (registry,),
         "TradeBook": (registry, at["RevenueFlows"], at["AllocationOracle"], at["SettlementEscrow"]),
-        "AllocationOracle": (registry, at["TradeBook"], at["AllocationFaults"], zero),
+        "AllocationOracle": (registry, at["TradeBook"], at["AllocationFaults"], at["Disputes"]),
         "AllocationFaults": (registry, at["TradeBook"], at["AllocationOracle"]),
+        "Arbiters": (registry,),
+        "Disputes": (registry, at["TradeBook"], at["AllocationOracle"], at["TradeResult"], at["Arbiters"]),
         "TradeResult": (registry, at["RevenueFlows"], at["TradeBook"], at["AllocationOracle"]),
         "Settlement": (
             registry,
@@ -143,10 +147,19 @@ def constructor_arguments(
             at["SettlementEscrow"],
             at["ObligationLedger"],
             at["RowFaults"],
+            at["RowDemands"],
         ),
         "RowFaults": (registry, at["AllocationOracle"], at["TradeResult"], at["Settlement"]),
-        "SettlementEscrow": (registry, at["DepositToken"], at["TradeBook"], at["Settlement"]),
-        "ObligationLedger": (registry, at["Settlement"]),
+        "RowDemands": (registry, at["AllocationOracle"], at["TradeResult"], at["Settlement"]),
+        "SettlementEscrow": (
+            registry,
+            at["DepositToken"],
+            at["TradeBook"],
+            at["AllocationOracle"],
+            at["Settlement"],
+            at["ObligationLedger"],
+        ),
+        "ObligationLedger": (registry, at["Settlement"], at["SettlementEscrow"], at["Arbiters"]),
         "DepositToken": (registry, member("bank").id, "Deposit INR", "dINR", 6),
     }[name]
 
@@ -157,9 +170,12 @@ NAMES = (
     "TradeBook",
     "AllocationOracle",
     "AllocationFaults",
+    "Arbiters",
+    "Disputes",
     "TradeResult",
     "Settlement",
     "RowFaults",
+    "RowDemands",
     "SettlementEscrow",
     "ObligationLedger",
     "DepositToken",

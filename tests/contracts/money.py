@@ -1,20 +1,30 @@
 """What tests of the escrow and the ledger share: a market of registry, token, escrow and ledger, and acts on it.
 
 TradeBook and Settlement are not deployed here: their addresses call (`lock`, `settle`), so that each contract is tested
-by what it promises to its callers, whatever these do.
+by what it promises to its callers, whatever these do. What the escrow asks of oracle and Settlement a stand-in answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 import boa  # type: ignore[import-untyped]
 
 from settlement import typed_data
 from settlement.config import Config, code
-from settlement.trade import Acknowledgement, HotKeyChange, PaymentNotice, Withdrawal
+from settlement.hashing import keccak256
+from settlement.trade import (
+    Acknowledgement,
+    BankAttestation,
+    Denial,
+    EscrowPayment,
+    HotKeyChange,
+    NoticeRuling,
+    PaymentNotice,
+    Withdrawal,
+)
 from tests.contracts.market import CONTRACTS, NO_SIGNATURE, Market, deploy
 
 MOCKS = CONTRACTS / "mocks"
@@ -22,14 +32,24 @@ MAX_AMOUNT = 2**96 - 1
 UNIT = 10_000
 INTERVAL = DAY = 24 * 3_600
 DUE_TIME = 72 * 3_600
+SILENCE = 24 * 3_600
+# A cycle that has been closed for so long releases its locks.
+REST = 3 * 24 * 3_600
+# Two of these three rule.
+ARBITERS = tuple(keccak256(b"arbiter", bytes([number])) for number in range(3))
 UPI = code("UPI")
 Signature = tuple[int, bytes, bytes]
 
 
 def deploy_money(token: str = "ReentrantToken", config: Config | None = None) -> Market:
     """Registry, escrow and ledger with a mock as deposit token (an unarmed ReentrantToken is an honest one)."""
-    stand_ins = {"DepositToken": str(MOCKS / f"{token}.vy")}
-    return deploy(config, stand_ins=stand_ins, only=("SettlementEscrow", "ObligationLedger"))
+    closing = str(MOCKS / "ClosingStandIn.vy")
+    stand_ins = {"DepositToken": str(MOCKS / f"{token}.vy"), "AllocationOracle": closing, "Settlement": closing}
+    config = replace(config or Config(), arbiter_quorum=2)
+    market = deploy(config, stand_ins=stand_ins, only=("SettlementEscrow", "ObligationLedger", "Arbiters"))
+    with boa.env.prank(market.council):
+        market.arbiters.set_arbiters(["0x" + typed_data.address_of(key).hex() for key in ARBITERS])
+    return market
 
 
 def mock(name: str, *arguments: Any) -> Any:
@@ -65,6 +85,13 @@ def settle(
     with boa.env.prank(market.addresses["Settlement"]):
         moved = market.escrow.settle(cycle, market.members[payer].id, market.members[payee].id, amount, state, keep)
     return tuple(moved)
+
+
+def release(market: Market, cycle: int, payer: str, payee: str, closed_for: int, stage: int = 0) -> None:
+    """Anyone releases a pair's lock, with the cycle closed for so long and the pair's attested row at this stage."""
+    market.oracle.say(closed_for, stage)
+    market.settlement.say(closed_for, stage)
+    market.escrow.release(cycle, market.members[payer].id, market.members[payee].id)
 
 
 def record(market: Market, payer: str, payee: str, owed: int, owed_back: int = 0) -> None:
@@ -133,6 +160,49 @@ def acknowledge(market: Market, creditor: str, reference: bytes, amount: int, de
     """The creditor acknowledges `amount` in all of the debtor's under a reference."""
     value = Acknowledgement(market.members[creditor].id, market.members[debtor].id, reference, amount)
     market.obligations.acknowledge(astuple(value), market.sign(creditor, value), [])
+
+
+def deny(market: Market, creditor: str, reference: bytes, debtor: str = "platform_a") -> None:
+    """The creditor denies that more of the debtor's arrived under a reference."""
+    value = Denial(market.members[creditor].id, market.members[debtor].id, reference)
+    market.obligations.deny(astuple(value), market.sign(creditor, value), [])
+
+
+def attest(
+    market: Market, creditor: str, reference: bytes, amount: int, debtor: str = "platform_a", bank: str = "bank"
+) -> None:
+    """The settlement bank attests that `amount` in all arrived."""
+    value = BankAttestation(market.members[creditor].id, market.members[debtor].id, reference, amount)
+    market.obligations.attest(astuple(value), market.members[bank].id, market.sign(bank, value), [])
+
+
+def rule(
+    market: Market,
+    creditor: str,
+    reference: bytes,
+    amount: int,
+    debtor: str = "platform_a",
+    by: Iterable[int] = (0, 2),
+) -> None:
+    """These arbiters find that `amount` in all arrived."""
+    value = NoticeRuling(market.members[creditor].id, market.members[debtor].id, reference, amount)
+    digest = market.domain.digest(value)
+    signatures = [astuple(typed_data.sign(ARBITERS[place], digest)) for place in by]
+    market.obligations.rule(astuple(value), sum(1 << place for place in by), signatures)
+
+
+def payment(
+    market: Market, debtor: str, creditor: str, numbers: Iterable[int], amount: int, sequence: int = 0
+) -> EscrowPayment:
+    """A payment from the escrow."""
+    return EscrowPayment(market.members[debtor].id, market.members[creditor].id, tuple(numbers), amount, sequence)
+
+
+def pay(
+    market: Market, debtor: str, given: EscrowPayment, signature: Signature | None = None, wallet: Iterable[bytes] = ()
+) -> None:
+    """Posts a payment, signed by the debtor unless another signature is given."""
+    market.obligations.pay(astuple(given), signature or market.sign(debtor, given), list(wallet))
 
 
 def wallet_signature(market: Market, name: str, value: object) -> bytes:

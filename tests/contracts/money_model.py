@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.contracts.money import INTERVAL, MAX_AMOUNT, UNIT
+from tests.contracts.money import INTERVAL, MAX_AMOUNT, REST, SILENCE, UNIT
 
 
 class Refused(Exception):
@@ -37,7 +37,6 @@ class Debt:
     amount: int
     due_at: int
     closed: int = 0
-    notified: bool = False
 
     @property
     def open(self) -> int:
@@ -46,11 +45,18 @@ class Debt:
 
 @dataclass
 class Reference:
-    """A notice and what was acknowledged of it."""
+    """A notice and what arrived of it, as its creditor, a bank or the arbiters said."""
 
     debts: tuple[int, ...]
     amount: int
-    acknowledged: int = 0
+    notified_at: int = 0
+    arrived: int = 0
+    denied: bool = False
+    ruled: bool = False
+
+    @property
+    def live(self) -> bool:
+        return not self.denied and not self.ruled and self.arrived < self.amount
 
 
 @dataclass
@@ -61,12 +67,15 @@ class Model:
     due_time: int
     free: Counter[str] = field(default_factory=Counter)
     sequence: Counter[str] = field(default_factory=Counter)
+    payments: Counter[str] = field(default_factory=Counter)
     paid_out: Counter[str] = field(default_factory=Counter)
     pairs: dict[tuple[int, str, str], PairState] = field(default_factory=dict)
     owed: Counter[tuple[str, str]] = field(default_factory=Counter)
     fell_due_at: dict[frozenset[str], int] = field(default_factory=dict)
     debts: list[Debt] = field(default_factory=list)
     references: dict[tuple[str, str, bytes], Reference] = field(default_factory=dict)
+    # Numbers of open obligations that no live notice names, in the order in which they came to be such.
+    queue: list[int] = field(default_factory=list)
 
     @property
     def held(self) -> int:
@@ -99,6 +108,17 @@ class Model:
             self.free[payer] -= amount
             self.pair(cycle, payer, payee).lock += amount
 
+    def release(self, cycle: int, payer: str, payee: str, closed_for: int, stage: int) -> None:
+        pair = self.pair(cycle, payer, payee)
+        if closed_for < REST:
+            raise Refused("SettlementEscrow: cycle not closed for long")
+        if stage in (1, 2):
+            raise Refused("SettlementEscrow: a row is pending")
+        if pair.lock == 0:
+            raise Refused("SettlementEscrow: nothing locked")
+        self.free[payer] += pair.lock
+        pair.lock = 0
+
     def settle(self, cycle: int, payer: str, payee: str, amount: int, state: int, keep: int) -> tuple[int, int, int]:
         pair = self.pair(cycle, payer, payee)
         difference = amount - pair.applied
@@ -130,49 +150,110 @@ class Model:
         self.owed[debtor, creditor] = abs(net) - falling
         self.owed[creditor, debtor] = 0
         self.fell_due_at[frozenset((member, other))] = now
-        against = [
-            debt
-            for debt in self.debts
-            if (debt.debtor, debt.creditor) == (creditor, debtor) and debt.open and not debt.notified
-        ]
-        for debt in against[: self.set_off]:
-            taken = min(debt.open, falling)
-            debt.closed += taken
-            falling -= taken
+        against = [n for n in self.queue if self.of(n) == (creditor, debtor)]
+        for number in against[: self.set_off]:
+            falling -= self.close(number, falling)
         if falling == 0:
             return 0
         self.debts.append(Debt(debtor, creditor, falling, now + self.due_time))
+        self.queue.append(len(self.debts))
         return len(self.debts)
 
-    def notify(self, debtor: str, creditor: str, numbers: tuple[int, ...], amount: int, reference: bytes) -> None:
-        if (creditor, debtor, reference) in self.references:
-            raise Refused("ObligationLedger: reference used")
+    def of(self, number: int) -> tuple[str, str]:
+        """Debtor and creditor of an obligation."""
+        return self.debts[number - 1].debtor, self.debts[number - 1].creditor
+
+    def live(self, number: int) -> list[Reference]:
+        """The live notices that name an obligation."""
+        return [one for one in self.references.values() if one.live and number in one.debts]
+
+    def is_overdue(self, number: int, now: int) -> bool:
+        debt = self.debts[number - 1]
+        silent = any(now >= one.notified_at + SILENCE for one in self.live(number))
+        return debt.open > 0 and now > debt.due_at and not silent
+
+    def close(self, number: int, at_most: int) -> int:
+        debt = self.debts[number - 1]
+        taken = min(debt.open, at_most)
+        debt.closed += taken
+        self.requeue((number,))
+        return taken
+
+    def requeue(self, numbers: tuple[int, ...]) -> None:
+        """Who can be set off: leaves at once, or comes last."""
+        for number in numbers:
+            free = self.debts[number - 1].open > 0 and not self.live(number)
+            if free and number not in self.queue:
+                self.queue.append(number)
+            if not free and number in self.queue:
+                self.queue.remove(number)
+
+    def open_sum(self, debtor: str, creditor: str, numbers: tuple[int, ...]) -> int:
         total = 0
         for number in numbers:
-            debt = self.debts[number - 1]
-            if (debt.debtor, debt.creditor) != (debtor, creditor):
+            if self.of(number) != (debtor, creditor):
                 raise Refused("ObligationLedger: not of this pair")
-            if not debt.open:
+            if not self.debts[number - 1].open:
                 raise Refused("ObligationLedger: closed already")
-            total += debt.open
-        if amount > total:
-            raise Refused("ObligationLedger: more than is open")
-        for number in numbers:
-            self.debts[number - 1].notified = True
-        self.references[creditor, debtor, reference] = Reference(numbers, amount)
+            total += self.debts[number - 1].open
+        return total
 
-    def acknowledge(self, creditor: str, debtor: str, reference: bytes, acknowledged: int) -> None:
+    def pay(self, debtor: str, creditor: str, numbers: tuple[int, ...], amount: int, sequence: int) -> None:
+        if sequence != self.payments[debtor]:
+            raise Refused("ObligationLedger: wrong sequence")
+        if amount > self.open_sum(debtor, creditor, numbers):
+            raise Refused("ObligationLedger: more than is open")
+        if amount > self.free[debtor]:
+            raise Refused("SettlementEscrow: payment not covered")
+        self.payments[debtor] += 1
+        self.free[debtor] -= amount
+        self.free[creditor] += amount
+        for number in numbers:
+            amount -= self.close(number, amount)
+
+    def notify(
+        self, debtor: str, creditor: str, numbers: tuple[int, ...], amount: int, reference: bytes, now: int
+    ) -> None:
+        if (creditor, debtor, reference) in self.references:
+            raise Refused("ObligationLedger: reference used")
+        if amount > self.open_sum(debtor, creditor, numbers):
+            raise Refused("ObligationLedger: more than is open")
+        if any(len(self.live(number)) == 6 for number in numbers):
+            raise Refused("ObligationLedger: too many notices")
+        self.references[creditor, debtor, reference] = Reference(numbers, amount, now)
+        self.requeue(numbers)
+
+    def arrive(self, creditor: str, debtor: str, reference: bytes, arrived: int) -> None:
+        """An acknowledgement, a bank's attestation, or a ruling of more than was known."""
         known = self.references.get((creditor, debtor, reference), Reference((), 0))
-        if acknowledged > known.amount:
+        if arrived > known.amount:
             raise Refused("ObligationLedger: more than notified")
-        if acknowledged <= known.acknowledged:
+        if arrived <= known.arrived:
             raise Refused("ObligationLedger: nothing new")
-        left = acknowledged - known.acknowledged
-        debts = [self.debts[number - 1] for number in known.debts]
-        if left > sum(debt.open for debt in debts):
+        left = arrived - known.arrived
+        if left > sum(self.debts[number - 1].open for number in known.debts):
             raise Refused("ObligationLedger: not open any more")
-        for debt in debts:
-            taken = min(debt.open, left)
-            debt.closed += taken
-            left -= taken
-        known.acknowledged = acknowledged
+        for number in known.debts:
+            left -= self.close(number, left)
+        known.arrived = arrived
+        self.requeue(known.debts)
+
+    def deny(self, creditor: str, debtor: str, reference: bytes) -> None:
+        known = self.references.get((creditor, debtor, reference), Reference((), 0))
+        if not known.live:
+            raise Refused("ObligationLedger: no live notice")
+        known.denied = True
+        self.requeue(known.debts)
+
+    def rule(self, creditor: str, debtor: str, reference: bytes, arrived: int, now: int) -> None:
+        known = self.references.get((creditor, debtor, reference), Reference((), 0))
+        if known.ruled:
+            raise Refused("ObligationLedger: ruled already")
+        if not known.denied and not (known.live and now >= known.notified_at + SILENCE):
+            raise Refused("ObligationLedger: nothing to rule on")
+        if arrived < known.arrived:
+            raise Refused("ObligationLedger: less than arrived")
+        if arrived > known.arrived:
+            self.arrive(creditor, debtor, reference, arrived)
+        known.ruled = True
+        self.requeue(known.debts)

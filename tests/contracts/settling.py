@@ -14,6 +14,7 @@ import boa
 
 from settlement import figures, flows
 from settlement.config import Config
+from settlement.figures import SideMarks
 from settlement.formula.templates import SHIPPED, SHIPPED_BY_ID
 from settlement.merkle import Tree
 from settlement.placed import PlacedTrade
@@ -372,6 +373,14 @@ def content_with(content: RowContent, index: int, **changes: Any) -> RowContent:
     leaves = list(content.leaves)
     leaves[index] = corrupted(leaves[index], **changes)
     return RowContent(content.payer, content.payee, tuple(leaves))
+
+
+def mark(scene: Scene, trade: Trade, side: int, **marks: int) -> None:
+    """Marks a side as the oracle does, without the proofs (AllocationFaults and Disputes are tested elsewhere)."""
+    utility = trade.seller_utility if side else trade.buyer_utility
+    word = SideMarks(**marks).to_word()
+    key = f"{CYCLE}][{'0x' + utility.hex()}][{'0x' + scene.digest(trade).hex()}][{side}"
+    scene.market.oracle.eval(f"self.side_marks[{key}] = {word}")
 
 
 def later(seconds: int) -> None:

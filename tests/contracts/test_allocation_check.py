@@ -12,7 +12,7 @@ import pytest
 from settlement import preimages
 from settlement.allocation import rule
 from settlement.config import FIFO, PRO_RATA
-from settlement.faults import Fault, fault_by_rule, fault_by_trade
+from settlement.faults import Conflict, Fault, conflict_of, fault_by_rule, fault_by_trade
 from settlement.hashing import ZERO_HASH, keccak256
 from settlement.placed import PlacedTrade
 from settlement.trade import AllocationLeaf, Trade
@@ -219,3 +219,46 @@ def test_curtailed_quantity_is_the_measure(probe: Any) -> None:
     shown = leaf(contracted_wh=1_200)
     assert probe.fault_by_trade(astuple(shown), BUYER_UTILITY, astuple(TRADE), 1_200, CYCLE) == Fault.NONE
     assert probe.fault_by_trade(astuple(shown), BUYER_UTILITY, astuple(TRADE), 2_000, CYCLE) == Fault.OTHER_CONTRACTED
+
+
+def near(rng: random.Random, value: int) -> int:
+    """The value, or one that is almost it, or a bound."""
+    return rng.choice((value, value, value, max(0, value - 1), min(MAX, value + 1), rng.choice(BOUNDS)))
+
+
+@pytest.mark.parametrize("number", [PRO_RATA, FIFO])
+def test_conflicts_are_those_of_the_rules(probe: Any, number: int) -> None:
+    rng = random.Random(f"conflicts {number}")
+    found = set()
+    for _ in range(CASES):
+        first = leaf(contracted_before=rng.choice((0, 5, 2_000)), contracted_wh=rng.choice((0, 1, 2_000, MAX)))
+        second = replace(
+            first,
+            commitment=rng.choice((0, 1, 2, MAX)),
+            index=rng.choice((0, 1, MAX)),
+            contracted_before=near(rng, rng.choice((0, first.contracted_before + min(first.contracted_wh, MAX // 2)))),
+            contracted_wh=near(rng, 2_000),
+            meter_wh=rng.choice((first.meter_wh,) * 9 + (MAX,)),
+            contracted_total_wh=rng.choice((first.contracted_total_wh,) * 9 + (0,)),
+            status=rng.choice((0,) * 9 + (1,)),
+        )
+        expected = conflict_of(first, second, number)
+        found.add(expected)
+        assert probe.conflict(astuple(first), astuple(second), number) == expected
+        assert probe.conflict(astuple(second), astuple(first), number) == expected
+    against = set() if number == FIFO else {Conflict.AGAINST_PLACES}
+    assert found == set(Conflict) - {Conflict.TWICE} - against
+
+
+@pytest.mark.parametrize("number", [PRO_RATA, FIFO])
+def test_honest_groups_have_no_conflict(probe: Any, number: int) -> None:
+    """Any two leaves of a group, empty trades among them, stand one behind the other."""
+    rng = random.Random(f"honest conflicts {number}")
+    for _ in range(60):
+        quantities = [rng.choice((0, rng.randint(1, 9), rng.randint(1, 2**40 - 1))) for _ in range(4)]
+        befores = [sum(quantities[:place]) for place in range(4)]
+        leaves = [
+            leaf(index=place, contracted_wh=quantities[place], contracted_before=befores[place]) for place in range(4)
+        ]
+        one, other = rng.sample(leaves, 2)
+        assert probe.conflict(astuple(one), astuple(other), number) == Conflict.NONE

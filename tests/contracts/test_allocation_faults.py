@@ -320,6 +320,85 @@ def test_a_slot_of_another_cycle_voids_nothing_there(market: Market) -> None:
     assert market.oracle.void_runs(CYCLE - 1, group) == 0
 
 
+# --- two leaves of one group ---
+
+
+def by_pair(market: Market, first: ShownLeaf, second: ShownLeaf, utility: str = "utility_b") -> None:
+    market.faults.void_by_pair(CYCLE, member_id(market, utility), astuple(first), astuple(second))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"meter_wh": 6_001}, 13),
+        ({"contracted_total_wh": 6_001, "meter_wh": 6_000}, 14),
+        ({"status": 1}, 15),
+        ({"contracted_before": 1_999}, 16),
+    ],
+)
+def test_void_by_pair(market: Market, changes: dict[str, int], fault: int) -> None:
+    leaves = seller_leaves(market, **changes)
+    tree = at_window(market, leaves)
+    first, second = shown(tree, 0, leaves[0]), shown(tree, 1, leaves[1])
+    for order in ((first, second), (second, first)):
+        with boa.env.anchor():
+            by_pair(market, *order)
+            utility = member_id(market, "utility_b")
+            (proven,) = events(market.faults, "FaultProven")
+            assert (proven["utility"], proven["run"], proven["fault"]) == (utility, 0, fault)
+            assert is_void(market, leaves[0])
+            by_pair(market, *order)
+            assert events(market.faults, "FaultProven") == []
+
+
+def test_fifo_markets_mind_the_order_of_places() -> None:
+    with boa.env.anchor():
+        market = deploy_trading(replace(CONFIG, allocation_rule=FIFO))
+        commit(market, batch_of(market, [trade_of(market, number) for number in range(3)]))
+        leaves = seller_leaves(market)
+        leaves[0], leaves[1] = (
+            replace(leaves[0], contracted_before=2_000),
+            replace(leaves[1], contracted_before=0),
+        )
+        tree = at_window(market, leaves)
+        by_pair(market, shown(tree, 0, leaves[0]), shown(tree, 1, leaves[1]))
+        assert [one["fault"] for one in events(market.faults, "FaultProven")] == [17]
+
+
+def test_what_contradicts_nothing(market: Market) -> None:
+    leaves = [*seller_leaves(market), replace(seller_leaves(market)[1], side=0)]
+    tree = at_window(market, leaves)
+    first, second, third, turned = (shown(tree, index, leaf) for index, leaf in enumerate(leaves))
+    for one, other in ((first, second), (first, third), (second, third)):
+        with boa.reverts("AllocationFaults: no fault"):
+            by_pair(market, one, other)
+    with boa.reverts("AllocationFaults: the same leaf"):
+        by_pair(market, first, first)
+    elsewhere = [
+        turned,
+        *(
+            replace(second, leaf=replace(second.leaf, **{name: value}))
+            for name, value in (("meter", OTHER), ("slot_start", SLOT + HOUR))
+        ),
+    ]
+    for other in elsewhere:
+        with boa.reverts("AllocationFaults: two groups"):
+            by_pair(market, first, other)
+    bad = replace(second, leaf=replace(second.leaf, status=1))
+    for pair in ((first, bad), (bad, first), (first, replace(second, index=2))):
+        with boa.reverts("AllocationFaults: leaf not in the tree"):
+            by_pair(market, *pair)
+    with boa.reverts("AllocationFaults: another run"):
+        by_pair(market, first, replace(second, run=1))
+    with boa.reverts("AllocationFaults: not the posted tree"):
+        by_pair(market, first, second, "utility_a")
+    at_time(END + DAY + DAY)
+    pass_window(market)
+    market.oracle.seal(CYCLE)
+    with boa.reverts("AllocationFaults: no open window"):
+        by_pair(market, first, second)
+
+
 # --- twice ---
 
 

@@ -117,8 +117,18 @@ def test_an_empty_tree_has_no_chunk(probe: Any) -> None:
 
 # --- typed data ---
 
-_SIZES = {"contracted_wh": 64, "amount": 96, "acknowledged": 96, "keep": 96, "reason": 8, "side": 8}
-_SMALL = {"run": 32, "attempt": 32, "version": 32}
+_SIZES = {
+    "contracted_wh": 64,
+    "amount": 96,
+    "acknowledged": 96,
+    "attested": 96,
+    "arrived": 96,
+    "keep": 96,
+    "reason": 8,
+    "side": 8,
+    "flow": 8,
+}
+_SMALL = {"run": 32, "attempt": 32, "version": 32, "period": 32}
 _LISTS: dict[str, tuple[int, Callable[[random.Random], Any]]] = {
     "rates": (8, lambda rng: _integer(rng, 256)),
     "obligations": (16, lambda rng: _integer(rng, 64)),
@@ -137,7 +147,9 @@ def _value(rng: random.Random, name: str, type_: str) -> Any:
         return tuple(make(rng) for _ in range(rng.choice((0, 1, 2, most, rng.randint(0, most)))))
     if type_ == "bytes":
         return rng.choice((bytes(32), b"\xff" * 32, rng.randbytes(32)))
-    if name in ("key", "payout"):
+    if name == "data":
+        return rng.randbytes(rng.randrange(2049))
+    if name in ("key", "payout", "target"):
         return to_checksum_address(rng.randbytes(20))
     return _integer(rng, {**_SIZES, **_SMALL}.get(name, 64))
 
@@ -157,6 +169,17 @@ STRUCTS: dict[type, str] = {
     objects.Withdrawal: "hash_withdrawal",
     objects.PaymentNotice: "hash_payment_notice",
     objects.Acknowledgement: "hash_acknowledgement",
+    objects.BankAttestation: "hash_bank_attestation",
+    objects.Denial: "hash_denial",
+    objects.NoticeRuling: "hash_notice_ruling",
+    objects.EscrowPayment: "hash_escrow_payment",
+    objects.Demand: "hash_demand",
+    objects.Contest: "hash_contest",
+    objects.FigureAgreement: "hash_figure_agreement",
+    objects.Ruling: "hash_ruling",
+    objects.RowDemand: "hash_row_demand",
+    objects.MissingLeaf: "hash_missing_leaf",
+    objects.Statement: "hash_statement",
 }
 FLAT: dict[type, str] = {
     objects.TradeLocks: "hash_trade_locks",
@@ -164,6 +187,8 @@ FLAT: dict[type, str] = {
     objects.HotKeyChange: "hash_hot_key_change",
     objects.PayoutChange: "hash_payout_change",
     objects.KeyCompromised: "hash_key_compromised",
+    objects.CouncilAct: "hash_council_act",
+    objects.CouncilCancel: "hash_council_cancel",
 }
 SIGNED = {**STRUCTS, **FLAT}
 

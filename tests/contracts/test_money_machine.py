@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from settlement.config import Config
 from tests.contracts import money
 from tests.contracts.market import Market, at_time
-from tests.contracts.money import DUE_TIME, INTERVAL, MAX_AMOUNT, UNIT
+from tests.contracts.money import DUE_TIME, INTERVAL, MAX_AMOUNT, REST, SILENCE, UNIT
 from tests.contracts.money_model import Model, PairState, Refused
 
 NAMES = ("platform_a", "platform_b", "utility_a")
@@ -107,23 +107,75 @@ class Compared(RuleBasedStateMachine):
             self.market, first.debtor, first.creditor, numbers, max(1, amount), reference_hash=reference
         )
         self.both(
-            lambda: self.model.notify(first.debtor, first.creditor, numbers, max(1, amount), reference),
+            lambda: self.model.notify(
+                first.debtor, first.creditor, numbers, max(1, amount), reference, boa.env.evm.patch.timestamp
+            ),
             lambda: money.notify(self.market, first.debtor, notice),
         )
 
-    @rule(which=st.integers(0, 30), creditor=names, debtor=names, amount=amounts, quarters=st.integers(0, 4))
-    def acknowledge(self, which: int, creditor: str, debtor: str, amount: int, quarters: int) -> None:
-        reference = (which + 1).to_bytes(32, "big")
-        if quarters and self.model.references:  # so much of what is left of a notice; else mostly refused
-            creditor, debtor, reference = list(self.model.references)[which % len(self.model.references)]
-            given = self.model.references[creditor, debtor, reference]
-            amount = given.acknowledged + (given.amount - given.acknowledged) * quarters // 4
+    def chosen_reference(self, which: int, creditor: str, debtor: str, known: bool) -> tuple[str, str, bytes]:
+        """A notice that was made, or perhaps none."""
+        if known and self.model.references:
+            return list(self.model.references)[which % len(self.model.references)]
+        return creditor, debtor, (which + 1).to_bytes(32, "big")
+
+    @rule(
+        which=st.integers(0, 30),
+        creditor=names,
+        debtor=names,
+        amount=amounts,
+        quarters=st.integers(0, 4),
+        by_bank=st.booleans(),
+    )
+    def acknowledge(self, which: int, creditor: str, debtor: str, amount: int, quarters: int, by_bank: bool) -> None:
+        creditor, debtor, reference = self.chosen_reference(which, creditor, debtor, quarters > 0)
+        if given := self.model.references.get((creditor, debtor, reference)):  # so much of what is left of a notice
+            amount = given.arrived + (given.amount - given.arrived) * quarters // 4 if quarters else amount
+        said = money.attest if by_bank else money.acknowledge
         self.both(
-            lambda: self.model.acknowledge(creditor, debtor, reference, amount),
-            lambda: money.acknowledge(self.market, creditor, reference, amount, debtor),
+            lambda: self.model.arrive(creditor, debtor, reference, amount),
+            lambda: said(self.market, creditor, reference, amount, debtor),
         )
 
-    @rule(seconds=st.sampled_from((1, INTERVAL - 1, INTERVAL, DUE_TIME)))
+    @rule(which=st.integers(0, 30), creditor=names, debtor=names, known=st.sampled_from((True, True, True, False)))
+    def deny(self, which: int, creditor: str, debtor: str, known: bool) -> None:
+        chosen = self.chosen_reference(which, creditor, debtor, known)
+        self.both(lambda: self.model.deny(*chosen), lambda: money.deny(self.market, chosen[0], chosen[2], chosen[1]))
+
+    @rule(which=st.integers(0, 30), creditor=names, debtor=names, amount=amounts, quarters=st.integers(0, 5))
+    def rule_on(self, which: int, creditor: str, debtor: str, amount: int, quarters: int) -> None:
+        creditor, debtor, reference = self.chosen_reference(which, creditor, debtor, quarters > 0)
+        if given := self.model.references.get((creditor, debtor, reference)):
+            amount = given.arrived + (given.amount - given.arrived) * (quarters - 1) // 4 if quarters else amount
+        self.both(
+            lambda: self.model.rule(creditor, debtor, reference, max(0, amount), boa.env.evm.patch.timestamp),
+            lambda: money.rule(self.market, creditor, reference, max(0, amount), debtor),
+        )
+
+    @rule(
+        chosen=st.lists(st.integers(0, 30), max_size=4, unique=True),
+        amount=amounts,
+        exactly=st.booleans(),
+        skipped=st.sampled_from((0, 0, 0, 0, 1)),
+    )
+    def pay(self, chosen: list[int], amount: int, exactly: bool, skipped: int) -> None:
+        if not self.model.debts:
+            return
+        numbers = tuple(dict.fromkeys(index % len(self.model.debts) + 1 for index in chosen))
+        debtor, creditor = self.model.of(numbers[0] if numbers else 1)
+        if exactly:  # else mostly refused
+            numbers = tuple(
+                n for n in numbers if self.model.of(n) == (debtor, creditor) and self.model.debts[n - 1].open
+            )
+            amount = min(amount, sum(self.model.debts[n - 1].open for n in numbers), self.model.free[debtor])
+        given = money.payment(self.market, debtor, creditor, numbers, amount, self.model.payments[debtor] + skipped)
+        self.both(
+            lambda: self.model.pay(debtor, creditor, numbers, amount, given.sequence),
+            lambda: money.pay(self.market, debtor, given),
+            loser=debtor,
+        )
+
+    @rule(seconds=st.sampled_from((1, INTERVAL - 1, INTERVAL, SILENCE - 1, SILENCE, DUE_TIME)))
     def wait(self, seconds: int) -> None:
         at_time(boa.env.evm.patch.timestamp + seconds)
 
@@ -159,18 +211,27 @@ class Compared(RuleBasedStateMachine):
                 debt.amount,
                 debt.closed,
                 debt.due_at,
-                debt.notified,
+                bool(self.model.live(number)),
             )
             assert 0 <= found.closed <= found.amount
-            late = boa.env.evm.patch.timestamp > debt.due_at
-            assert self.market.obligations.is_overdue(number) == (debt.open > 0 and late and not debt.notified)
+            expected = self.model.is_overdue(number, boa.env.evm.patch.timestamp)
+            assert self.market.obligations.is_overdue(number) == expected
 
     @invariant()
     def references_close_no_more_than_they_carry(self) -> None:
-        acknowledged = sum(reference.acknowledged for reference in self.model.references.values())
-        assert all(reference.acknowledged <= reference.amount for reference in self.model.references.values())
-        closed_when_notified = sum(debt.closed for debt in self.model.debts if debt.notified)
-        assert acknowledged <= closed_when_notified
+        arrived = 0
+        for (creditor, debtor, reference), one in self.model.references.items():
+            found = self.market.obligations.notice(
+                self.market.members[creditor].id, self.market.members[debtor].id, reference
+            )
+            assert (found.amount, found.arrived, found.notified_at) == (one.amount, one.arrived, one.notified_at)
+            assert (found.denied, found.ruled, found.live) == (one.denied, one.ruled, one.live)
+            assert found.arrived <= found.amount
+            arrived += found.arrived
+        assert arrived <= sum(debt.closed for debt in self.model.debts)
+        for name in NAMES:
+            sequence = self.market.obligations.payment_sequence(self.market.members[name].id)
+            assert sequence == self.model.payments[name]
 
 
 class Money(Compared):
@@ -216,6 +277,18 @@ class Money(Compared):
 
         self.both(lambda: self.model.settle(cycle, *pair, amount, state, keep), on_chain)
 
+    @rule(
+        cycle=cycles,
+        pair=pairs,
+        closed_for=st.sampled_from((0, 1, REST - 1, REST, REST, REST, 2**64 - 1)),
+        stage=st.sampled_from((0, 0, 0, 1, 2, 3)),
+    )
+    def release(self, cycle: int, pair: tuple[str, str], closed_for: int, stage: int) -> None:
+        self.both(
+            lambda: self.model.release(cycle, *pair, closed_for, stage),
+            lambda: money.release(self.market, cycle, *pair, closed_for, stage),
+        )
+
 
 class Debts(Compared):
     """Two members with many obligations both ways, so that queues and notices become long."""
@@ -245,7 +318,7 @@ Money.TestCase.settings = settings(
     max_examples=20, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 Debts.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestMoney = Money.TestCase
 TestDebts = Debts.TestCase

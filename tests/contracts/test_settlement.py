@@ -920,7 +920,7 @@ def test_sum_of_claims_is_bounded() -> None:
 
 def test_only_row_faults_strikes(scene: Scene) -> None:
     row, claim = scene.pending(content_of(scene)), scene.claim(scene.trades[0])
-    with boa.reverts("Settlement: not RowFaults"):
+    with boa.reverts("Settlement: may not strike"):
         scene.market.settlement.strike_row(astuple(row), "wrong leaf")
     with boa.reverts("Settlement: only RowFaults"):
         scene.market.settlement.strike_claim(astuple(claim))

@@ -324,6 +324,60 @@ def test_no_locks_lock_nothing(market: Market) -> None:
     assert money.events(market.escrow, "Locked") == [{"cycle": CYCLE, "total": 0}]
 
 
+# --- pay ---
+
+
+def test_only_the_ledger_pays(market: Market) -> None:
+    money.deposit(market, "platform_a", 5)
+    ids = market.members["platform_a"].id, market.members["platform_b"].id
+    for sender in (market.council, market.addresses["Settlement"], market.members["platform_a"].address):
+        with boa.env.prank(sender), boa.reverts("SettlementEscrow: only ObligationLedger pays"):
+            market.escrow.pay(*ids, 1)
+    with boa.env.prank(market.addresses["ObligationLedger"]):
+        with boa.reverts("SettlementEscrow: payment not covered"):
+            market.escrow.pay(*ids, 6)
+        market.escrow.pay(*ids, 5)
+    assert money.events(market.escrow, "Paid") == [{"debtor": ids[0], "creditor": ids[1], "amount": 5}]
+    assert (money.free(market, "platform_a"), money.free(market, "platform_b")) == (0, 5)
+    assert market.escrow.held() == tokens(market) == 5
+
+
+def test_a_payment_keeps_the_withdrawal_sequences(market: Market) -> None:
+    for name in ("platform_a", "platform_b"):
+        money.deposit(market, name, 5)
+        money.withdraw(market, name, 1, 0)
+    who = market.members["platform_a"].id, market.members["platform_b"].id
+    with boa.env.prank(market.addresses["ObligationLedger"]):
+        market.escrow.pay(*who, 4)
+        market.escrow.pay(who[1], who[1], 8)
+    assert (money.free(market, "platform_a"), money.free(market, "platform_b")) == (0, 8)
+    assert [market.escrow.withdrawal_sequence(one) for one in who] == [1, 1]
+
+
+# --- release ---
+
+
+def test_release_returns_the_whole_lock_and_nothing_else(market: Market) -> None:
+    money.deposit(market, "platform_a", 50)
+    money.lock(market, CYCLE, [("platform_a", "platform_b", 30), ("platform_a", "utility_a", 9)])
+    money.settle(market, CYCLE, "platform_a", "platform_b", 12, state=2**64 - 1, keep=30)
+    for closed_for, stage, reason in (
+        (0, 0, "SettlementEscrow: cycle not closed for long"),
+        (money.REST - 1, 0, "SettlementEscrow: cycle not closed for long"),
+        (money.REST, 1, "SettlementEscrow: a row is pending"),
+        (money.REST, 2, "SettlementEscrow: a row is pending"),
+    ):
+        with boa.reverts(reason):
+            money.release(market, CYCLE, "platform_a", "platform_b", closed_for, stage)
+    money.release(market, CYCLE, "platform_a", "platform_b", money.REST, 3)
+    assert money.word(market, CYCLE, "platform_a", "platform_b") == (12 << 96) | (2**64 - 1 << 192)
+    assert (money.free(market, "platform_a"), money.free(market, "platform_b")) == (29, 12)
+    assert money.word(market, CYCLE, "platform_a", "utility_a") == 9
+    assert market.escrow.held() == tokens(market) == 50
+    with boa.reverts("SettlementEscrow: nothing locked"):
+        money.release(market, CYCLE, "platform_a", "platform_b", money.REST)
+
+
 # --- settle ---
 
 

@@ -666,7 +666,7 @@ def proof_of(case: Case, run: int, usable: Callable[[ShownLeaf], bool]) -> list[
     listed = []
     for leaf_run in range(run, -1, -1):
         leaf = case.leaves[leaf_run]
-        if not case.posted[leaf_run] or not figures.counts(leaf_run, run, case.void, case.marks):
+        if not case.posted[leaf_run] or not figures.counts(leaf_run, run, case.void, case.marks, LAST):
             continue
         if leaf is None:
             return None

@@ -52,10 +52,10 @@ CONTRACTS_OF_TRADING = (
 Signature = tuple[int, bytes, bytes]
 
 
-def deploy_trading(config: Config = CONFIG) -> Market:
+def deploy_trading(config: Config = CONFIG, only: tuple[str, ...] = CONTRACTS_OF_TRADING) -> Market:
     """The market's front half at `MORNING`, with all shipped templates and a funded escrow."""
     at_time(MORNING - DAY)
-    market = deploy(config, only=CONTRACTS_OF_TRADING)
+    market = deploy(config, only=only)
     with boa.env.prank(market.council):
         for template in SHIPPED:
             flows = [(flow.payer, flow.payee, flow.program) for flow in template.flows]

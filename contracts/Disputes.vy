@@ -1,0 +1,478 @@
+# pragma version 0.4.3
+# pragma nonreentrancy on
+"""
+@title Disputes: leaves that were not served, readings that are doubted
+@notice A signer of a trade demands the leaf of a side that its utility did not serve: until somebody shows it, that side
+        gives no figure. A signer contests a reading, or its lack, which no computation decides: that side waits until
+        all the trade's signers agree on its Wh, or the arbiters rule, or nobody does, whereupon the leaf stands from
+        the next run on. Only that one side of one trade is ever held up.
+@dev Owns no money and marks in the AllocationOracle alone. A side gets one figure at most, and no contest after it.
+@custom:kill Nothing stops it; each act needs the signature of a party to the trade, and is limited in number and time.
+"""
+
+from .interfaces import IAllocationOracle
+from .interfaces import IArbiters
+from .interfaces import IDisputes
+from .interfaces import IMemberRegistry
+from .interfaces import ITradeBook
+from .interfaces import ITradeResult
+from .interfaces import Types
+
+implements: IDisputes
+
+from .modules import hot_keys
+from .modules import merkle
+from .modules import preimages
+from .modules import roles
+from .modules import typed_data
+
+SELLER: constant(uint8) = 1
+MISSING: constant(uint8) = 2
+
+# Kinds of marks, as in the oracle's accumulator.
+CONTEST: constant(uint8) = 5
+DEMAND: constant(uint8) = 6
+ANSWER: constant(uint8) = 7
+FIGURE: constant(uint8) = 8
+
+# In a side's marks.
+UNANSWERED_SHIFT: constant(uint256) = 8
+HAS_FIGURE: constant(uint256) = 1 << 24
+
+# A utility that has let a demand lie for so long may be demanded from without limit.
+SILENCE: constant(uint64) = 2 * 3_600
+MAX_ARBITERS: constant(uint256) = 32
+
+REGISTRY: immutable(IMemberRegistry)
+TRADE_BOOK: immutable(ITradeBook)
+ORACLE: immutable(IAllocationOracle)
+TRADE_RESULT: immutable(ITradeResult)
+ARBITERS: immutable(IArbiters)
+# Fixed in the registry for good, so kept here.
+DOMAIN_SEPARATOR: immutable(bytes32)
+CYCLE_LENGTH: immutable(uint64)
+ANCHOR: immutable(uint64)
+
+
+struct Side:                    # a side of a trade, as marks know it
+    digest: bytes32
+    utility: bytes32
+    key: bytes32                # hash of (digest, side)
+    group: bytes32
+
+
+# Per member, cycle and run: demands that nobody has answered.
+open_demands: reentrant(public(HashMap[bytes32, HashMap[uint64, HashMap[uint32, uint256]]]))
+# Per member and cycle: contests.
+contest_count: reentrant(public(HashMap[bytes32, HashMap[uint64, uint256]]))
+# Per side and run: when its leaf was demanded, and by whom.
+demanded_at: reentrant(public(HashMap[bytes32, HashMap[uint32, uint64]]))
+demanded_by: HashMap[bytes32, HashMap[uint32, bytes32]]
+# Per side and run: an answer showed its leaf, which may then be contested for longer.
+answered: HashMap[bytes32, HashMap[uint32, bool]]
+# Per side: when it was last contested.
+contested_at: reentrant(public(HashMap[bytes32, uint64]))
+# What was contested before: hashes of (utility, leaf), or of (side, run) where a reading lacked.
+contested: HashMap[bytes32, bool]
+
+
+@deploy
+def __init__(
+    registry: address, trade_book: address, oracle: address, trade_result: address, arbiters: address
+):
+    """
+    @notice Wires the contract for good. The registry must be deployed already.
+    @param registry The MemberRegistry.
+    @param trade_book The TradeBook.
+    @param oracle The AllocationOracle, which takes this contract's marks.
+    @param trade_result The TradeResult, which judges places.
+    @param arbiters The Arbiters, who rule.
+    """
+    REGISTRY = IMemberRegistry(registry)
+    TRADE_BOOK = ITradeBook(trade_book)
+    ORACLE = IAllocationOracle(oracle)
+    TRADE_RESULT = ITradeResult(trade_result)
+    ARBITERS = IArbiters(arbiters)
+    DOMAIN_SEPARATOR = staticcall REGISTRY.domain_separator()
+    slot_length: uint64 = 0
+    cycle_length: uint64 = 0
+    anchor: uint64 = 0
+    slot_length, cycle_length, anchor = staticcall REGISTRY.calendar()
+    CYCLE_LENGTH = cycle_length
+    ANCHOR = anchor
+
+
+# --- members (signed, relayed by anyone) ---
+
+
+@external
+def demand(
+    statement: Types.Demand,
+    signature: Types.Signature,
+    wallet_signatures: DynArray[Bytes[1024], 1],
+    place: Types.Place,
+    trade: Types.Trade,
+    trade_signatures: DynArray[Types.Signature, 6],
+    silent: DynArray[Types.SilentDemand, 1],
+):
+    """
+    @notice Demands that a side's leaf be shown. The side is unanswered at once, until somebody shows it.
+    @dev May ask a member's contract for its signature, by a static call with bounded gas.
+    @param statement Cycle and run (whose window has just opened), demanding member, trade digest, side.
+    @param signature By the member's hot key; v = 0 where that is a contract.
+    @param wallet_signatures The contract's signature (ERC-1271), else empty.
+    @param place Where the trade was committed, with its proof.
+    @param trade The trade; the member is one of its signers.
+    @param trade_signatures Of the trade's signers in role order; none for a registered trade.
+    @param silent A demand of this run that the same utility has left open for two hours: lifts the member's limit.
+    """
+    side: Side = self._placed_side(statement.trade_digest, statement.cycle, statement.side, place, trade, trade_signatures)
+    self._check_signer(statement.member, trade, typed_data._demand(statement), signature, wallet_signatures)
+    elapsed: uint64 = self._elapsed(statement.cycle, statement.run)
+    version: uint256 = staticcall ORACLE.config_version(statement.cycle)
+    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
+    assert elapsed < terms.demand_time, "Disputes: too late to demand"
+    assert self.demanded_at[side.key][statement.run] == 0, "Disputes: demanded already"
+    posted: bytes32 = staticcall ORACLE.posted(statement.cycle, convert(statement.run, uint256), side.utility)
+    assert posted != empty(bytes32), "Disputes: nothing posted"
+
+    open_demands: uint256 = self.open_demands[statement.member][statement.cycle][statement.run] + 1
+    if open_demands > convert(terms.open_demands, uint256):
+        self._check_silent(silent, statement.cycle, statement.run, side.utility)
+    self.open_demands[statement.member][statement.cycle][statement.run] = open_demands
+    self.demanded_at[side.key][statement.run] = convert(block.timestamp, uint64)
+    self.demanded_by[side.key][statement.run] = statement.member
+    extcall ORACLE.mark_side(statement.cycle, side.utility, side.digest, statement.side, DEMAND, 0)
+    log IDisputes.Demanded(
+        cycle=statement.cycle,
+        trade_digest=side.digest,
+        member=statement.member,
+        run=statement.run,
+        side=statement.side,
+    )
+
+
+@external
+def contest(
+    statement: Types.Contest,
+    signature: Types.Signature,
+    wallet_signatures: DynArray[Bytes[1024], 1],
+    place: Types.Place,
+    trade: Types.Trade,
+    trade_signatures: DynArray[Types.Signature, 6],
+    shown: DynArray[Types.ShownLeaf, 1],
+):
+    """
+    @notice Contests a side's reading, or that there is none: in this run the side gives no figure.
+    @dev May ask a member's contract for its signature, by a static call with bounded gas.
+    @param statement Cycle and run (whose window is open), contesting member, trade digest, side, hash of the evidence.
+    @param signature By the member's hot key; v = 0 where that is a contract.
+    @param wallet_signatures The contract's signature (ERC-1271), else empty.
+    @param place Where the trade was committed, with its proof.
+    @param trade The trade; the member is one of its signers.
+    @param trade_signatures Of the trade's signers in role order; none for a registered trade.
+    @param shown The leaf in the newest tree that the side's utility posted. None where it posted none so far, or where
+           the side is unanswered: then the lack of a reading is contested, as it is by a MISSING leaf.
+    """
+    side: Side = self._placed_side(statement.trade_digest, statement.cycle, statement.side, place, trade, trade_signatures)
+    self._check_signer(statement.member, trade, typed_data._contest(statement), signature, wallet_signatures)
+    elapsed: uint64 = self._elapsed(statement.cycle, statement.run)
+    version: uint256 = staticcall ORACLE.config_version(statement.cycle)
+    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
+    # What an answer has only just shown may be contested for as long as it could be demanded.
+    assert elapsed < terms.window or self.answered[side.key][statement.run], "Disputes: too late to contest"
+    inputs: IAllocationOracle.SideView = staticcall ORACLE.side_view(
+        statement.cycle, side.utility, side.group, side.digest, statement.side
+    )
+    assert inputs.marks & HAS_FIGURE == 0, "Disputes: figure recorded"
+    leaf: bytes32 = self._contested_leaf(side, statement.side, statement.run, inputs, shown)
+    subject: bytes32 = keccak256(abi_encode(side.key, leaf))
+    if leaf == empty(bytes32) or shown[0].leaf.status == MISSING:
+        subject = keccak256(abi_encode(side.key, leaf, statement.run))
+    assert not self.contested[subject], "Disputes: contested before"
+    count: uint256 = self.contest_count[statement.member][statement.cycle] + 1
+    assert count <= convert(terms.contests_per_cycle, uint256), "Disputes: too many contests"
+
+    self.contested[subject] = True
+    self.contest_count[statement.member][statement.cycle] = count
+    self.contested_at[side.key] = convert(block.timestamp, uint64)
+    extcall ORACLE.mark_side(statement.cycle, side.utility, side.digest, statement.side, CONTEST, 0)
+    log IDisputes.Contested(
+        cycle=statement.cycle,
+        trade_digest=side.digest,
+        member=statement.member,
+        run=statement.run,
+        side=statement.side,
+        leaf=leaf,
+        evidence=statement.evidence,
+    )
+
+
+@external
+def agree(
+    statement: Types.FigureAgreement,
+    trade: Types.Trade,
+    signatures: DynArray[Types.Signature, 6],
+    wallet_signatures: DynArray[Bytes[1024], 6],
+):
+    """
+    @notice Records the figure on which all signers of a trade agree for a contested side, until the last run is sealed.
+    @dev May ask members' contracts for their signatures, by static calls with bounded gas.
+    @param statement Cycle, trade digest, side, Wh (at most what is contracted after curtailment).
+    @param trade The trade.
+    @param signatures Of its signers' hot keys in role order, each member once; v = 0 of a contract.
+    @param wallet_signatures The contracts' signatures (ERC-1271), in the same order.
+    """
+    side: Side = self._side(statement.trade_digest, statement.cycle, statement.side, trade)
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._figure_agreement(statement))
+    signed: uint256 = 0
+    wallets: uint256 = 0
+    signers: DynArray[bytes32, 6] = self._signers(trade)
+    for member: bytes32 in signers:
+        assert signed < len(signatures), "Disputes: signatures missing"
+        standing: uint256 = staticcall REGISTRY.standing(member)
+        own_wallet: DynArray[Bytes[1024], 1] = []
+        if roles._is_contract(standing):
+            assert wallets < len(wallet_signatures), "Disputes: wallet signature missing"
+            own_wallet.append(wallet_signatures[wallets])
+            wallets += 1
+        is_signed: bool = hot_keys._is_signed(standing, digest, signatures[signed], own_wallet)
+        assert is_signed, "Disputes: not agreed by all"
+        signed += 1
+    assert signed == len(signatures) and wallets == len(wallet_signatures), "Disputes: signatures left over"
+    self._record_figure(side, statement.cycle, statement.side, statement.wh, trade, 0)
+
+
+# --- arbiters (signed, relayed by anyone) ---
+
+
+@external
+def rule(
+    statement: Types.Ruling, trade: Types.Trade, mask: uint256, signatures: DynArray[Types.Signature, MAX_ARBITERS]
+):
+    """
+    @notice Records the figure that the arbiters find for a contested side, within the contest time of its last contest.
+    @param statement Cycle, trade digest, side, Wh (at most what is contracted after curtailment).
+    @param trade The trade.
+    @param mask Bit i: arbiter i signed.
+    @param signatures Theirs, lowest bit first.
+    """
+    side: Side = self._side(statement.trade_digest, statement.cycle, statement.side, trade)
+    version: uint256 = staticcall ORACLE.config_version(statement.cycle)
+    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._ruling(statement))
+    is_ruled: bool = staticcall ARBITERS.is_ruled(digest, mask, signatures)
+    assert is_ruled, "Disputes: not ruled"
+    open_for: uint64 = staticcall REGISTRY.unpaused_since(self.contested_at[side.key])
+    assert open_for < terms.contest_time, "Disputes: too late to rule"
+    self._record_figure(side, statement.cycle, statement.side, statement.wh, trade, mask)
+
+
+# --- anyone ---
+
+
+@external
+@reentrant
+def answer(cycle: uint64, trade: Types.Trade, side: uint8, shown: Types.ShownLeaf):
+    """
+    @notice Shows the leaf that was demanded: the side is unanswered no longer.
+    @dev Within the demand time of its demand. The leaf may be wrong: then it is a fault's matter.
+    @param cycle Cycle number.
+    @param trade The trade.
+    @param side 0 buyer, 1 seller.
+    @param shown Its leaf in the tree that the side's utility posted in this run.
+    """
+    digest: bytes32 = staticcall TRADE_RESULT.trade_digest(trade)
+    found: Side = self._side_of(digest, cycle, side, trade)
+    elapsed: uint64 = self._elapsed(cycle, shown.run)
+    demanded_at: uint64 = self.demanded_at[found.key][shown.run]
+    assert demanded_at != 0 and not self.answered[found.key][shown.run], "Disputes: nothing to answer"
+    version: uint256 = staticcall ORACLE.config_version(cycle)
+    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
+    waited: uint64 = staticcall REGISTRY.unpaused_since(demanded_at)
+    assert waited < terms.demand_time, "Disputes: too late to answer"
+    posted: bytes32 = staticcall ORACLE.posted(cycle, convert(shown.run, uint256), found.utility)
+    self._check_leaf(found, side, posted, shown)
+    self.answered[found.key][shown.run] = True
+    self.open_demands[self.demanded_by[found.key][shown.run]][cycle][shown.run] -= 1
+    extcall ORACLE.mark_side(cycle, found.utility, digest, side, ANSWER, 0)
+    log IDisputes.Answered(cycle=cycle, trade_digest=digest, run=shown.run, side=side, index=shown.index)
+
+
+# --- internals ---
+
+
+@view
+@internal
+def _side(digest: bytes32, cycle: uint64, side: uint8, trade: Types.Trade) -> Side:
+    """
+    @notice A side of a trade, which must be the one named.
+    """
+    found: bytes32 = staticcall TRADE_RESULT.trade_digest(trade)
+    assert found == digest, "Disputes: another trade"
+    return self._side_of(digest, cycle, side, trade)
+
+
+@view
+@internal
+def _side_of(digest: bytes32, cycle: uint64, side: uint8, trade: Types.Trade) -> Side:
+    """
+    @notice A side of the trade with this digest, which must lie in the cycle.
+    """
+    assert side <= SELLER, "Disputes: no such side"
+    assert trade.slot_start >= ANCHOR and (trade.slot_start - ANCHOR) // CYCLE_LENGTH == cycle, "Disputes: another cycle"
+    utility: bytes32 = trade.buyer_utility
+    meter: bytes32 = trade.buyer_meter
+    if side == SELLER:
+        utility = trade.seller_utility
+        meter = trade.seller_meter
+    return Side(
+        digest=digest,
+        utility=utility,
+        key=preimages._side(digest, side),
+        group=preimages._group(utility, meter, trade.slot_start, side),
+    )
+
+
+@view
+@internal
+def _placed_side(
+    digest: bytes32,
+    cycle: uint64,
+    side: uint8,
+    place: Types.Place,
+    trade: Types.Trade,
+    trade_signatures: DynArray[Types.Signature, 6],
+) -> Side:
+    """
+    @notice The same, of a trade that stands at a valid place: so its utility signed it.
+    """
+    found: bytes32 = staticcall TRADE_RESULT.check_place(place, trade, trade_signatures)
+    assert found == digest, "Disputes: not the trade"
+    return self._side_of(digest, cycle, side, trade)
+
+
+@view
+@internal
+def _check_signer(
+    member: bytes32,
+    trade: Types.Trade,
+    struct_hash: bytes32,
+    signature: Types.Signature,
+    wallet_signatures: DynArray[Bytes[1024], 1],
+):
+    """
+    @notice Reverts unless the member is a signer of the trade and its hot key signed.
+    """
+    assert member in self._signers(trade), "Disputes: no signer of the trade"
+    standing: uint256 = staticcall REGISTRY.standing(member)
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, struct_hash)
+    assert hot_keys._is_signed(standing, digest, signature, wallet_signatures), "Disputes: not signed by member"
+
+
+@pure
+@internal
+def _signers(trade: Types.Trade) -> DynArray[bytes32, 6]:
+    """
+    @notice The members that sign a trade, in role order, each once.
+    """
+    signers: DynArray[bytes32, 6] = []
+    for member: bytes32 in [
+        trade.buyer_platform,
+        trade.seller_platform,
+        trade.buyer_utility,
+        trade.seller_utility,
+        trade.grid_operator,
+        trade.market_agent,
+    ]:
+        if member != empty(bytes32) and member not in signers:
+            signers.append(member)
+    return signers
+
+
+@view
+@internal
+def _elapsed(cycle: uint64, run: uint32) -> uint64:
+    """
+    @notice How long the window of a run has been open, in unpaused seconds; reverts unless it is open now.
+    """
+    open_run: uint256 = 0
+    elapsed: uint64 = 0
+    open_run, elapsed = staticcall ORACLE.open_for(cycle)
+    assert open_run == convert(run, uint256), "Disputes: another run"
+    return elapsed
+
+
+@view
+@internal
+def _check_silent(silent: DynArray[Types.SilentDemand, 1], cycle: uint64, run: uint32, utility: bytes32):
+    """
+    @notice Reverts unless what is shown is a demand of this run that the utility has left open for two hours.
+    """
+    assert len(silent) == 1, "Disputes: too many demands"
+    key: bytes32 = preimages._side(silent[0].trade_digest, silent[0].side)
+    made: uint64 = self.demanded_at[key][run]
+    marks: uint256 = staticcall ORACLE.side_marks(cycle, utility, silent[0].trade_digest, silent[0].side)
+    is_open: bool = (marks >> (UNANSWERED_SHIFT + convert(run, uint256))) & 1 == 1
+    assert made != 0 and is_open, "Disputes: no such demand"
+    waited: uint64 = staticcall REGISTRY.unpaused_since(made)
+    assert waited >= SILENCE, "Disputes: utility not silent"
+
+
+@view
+@internal
+def _contested_leaf(
+    side: Side,
+    number: uint8,
+    run: uint32,
+    inputs: IAllocationOracle.SideView,
+    shown: DynArray[Types.ShownLeaf, 1],
+) -> bytes32:
+    """
+    @notice The hash of the leaf that is contested, zero where none can be shown; reverts where one could be.
+    """
+    newest: uint256 = 0
+    posted: bytes32 = empty(bytes32)
+    for back: uint256 in range(convert(run, uint256) + 1, bound=4):
+        newest = convert(run, uint256) - back
+        posted = inputs.posted[newest]
+        if posted != empty(bytes32):
+            break
+    if len(shown) == 0:
+        is_unanswered: bool = (inputs.marks >> (UNANSWERED_SHIFT + newest)) & 1 == 1
+        assert posted == empty(bytes32) or is_unanswered, "Disputes: leaf not shown"
+        return empty(bytes32)
+    assert posted != empty(bytes32) and convert(shown[0].run, uint256) == newest, "Disputes: not the newest tree"
+    self._check_leaf(side, number, posted, shown[0])
+    return preimages._allocation_leaf(shown[0].leaf)
+
+
+@pure
+@internal
+def _check_leaf(side: Side, number: uint8, posted: bytes32, shown: Types.ShownLeaf):
+    """
+    @notice Reverts unless this is a leaf of the side in the posted tree.
+    """
+    assert shown.leaf.trade_digest == side.digest and shown.leaf.side == number, "Disputes: another side's leaf"
+    assert posted == preimages._tree(shown.root, shown.count), "Disputes: not the posted tree"
+    assert merkle._verify(
+        shown.root,
+        convert(shown.count, uint256),
+        convert(shown.index, uint256),
+        preimages._allocation_leaf(shown.leaf),
+        shown.path,
+    ), "Disputes: leaf not in the tree"
+
+
+@internal
+def _record_figure(side: Side, cycle: uint64, number: uint8, wh: uint64, trade: Types.Trade, mask: uint256):
+    """
+    @notice Ends the contest of a side by a figure.
+    """
+    assert self.contested_at[side.key] != 0, "Disputes: not contested"
+    contracted: uint64 = staticcall TRADE_BOOK.contracted(side.digest, trade.contracted_wh)
+    assert wh <= contracted, "Disputes: more than contracted"
+    marks: uint256 = staticcall ORACLE.side_marks(cycle, side.utility, side.digest, number)
+    assert marks & HAS_FIGURE == 0, "Disputes: a figure already"
+    extcall ORACLE.mark_side(cycle, side.utility, side.digest, number, FIGURE, wh)
+    log IDisputes.FigureRecorded(cycle=cycle, trade_digest=side.digest, side=number, wh=wh, mask=mask)
