@@ -12,6 +12,9 @@ from settlement.config import Config
 class MarketTerms:
     """What a market is founded on. `council` and `guardian` are addresses, `bank` the settlement bank's member id.
 
+    `council` is the founders' account; once the members are admitted it hands over to the contract `Council`, in which
+    the members `seats` govern, more than half of them together.
+
     The deposit token stands for bank money in the config's currency: same decimals, `token_name`, `token_symbol`.
     """
 
@@ -20,6 +23,7 @@ class MarketTerms:
     config: Config
     council: str
     guardian: str
+    seats: tuple[bytes, ...]
     bank: bytes
     token_name: str
     token_symbol: str
@@ -35,12 +39,16 @@ def market_steps(terms: MarketTerms) -> tuple[Step, ...]:
     def registry(_: AddressBook) -> list[object]:
         return [terms.council, terms.guardian, terms.genesis_hash, terms.name, terms.config]
 
+    def council(book: AddressBook) -> list[object]:
+        return [book["MemberRegistry"], list(terms.seats), len(terms.seats) // 2 + 1]
+
     def token(book: AddressBook) -> list[object]:
         decimals = terms.config.money_decimals
         return [book["MemberRegistry"], terms.bank, terms.token_name, terms.token_symbol, decimals]
 
     return (
         Step("MemberRegistry", registry),
+        Step("Council", council),
         told("RevenueFlows", "MemberRegistry"),
         told("TradeBook", "MemberRegistry", "RevenueFlows", "AllocationOracle", "SettlementEscrow"),
         told("AllocationOracle", "MemberRegistry", "TradeBook", "AllocationFaults", "Disputes"),

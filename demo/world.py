@@ -51,6 +51,7 @@ class World:
             config=calendar.CONFIG,
             council=self._council.address,
             guardian=self._guardian.address,
+            seats=tuple(member.id for member in self.members.programs),
             bank=self.members.bank.id,
             token_name=DEPOSIT_NAME,
             token_symbol=DEPOSIT_SYMBOL,
@@ -81,6 +82,8 @@ class World:
             self._by_council(
                 "RevenueFlows", "register", template.name, template.version, list(template.rate_names), flows
             )
+        # What follows takes acts of the members' cold keys, and time.
+        self._by_council("MemberRegistry", "set_council", self._contracts["Council"].address)
 
     def save(self, data: Path) -> None:
         """Writes the deployment record, which is all that members and auditors need to find the market."""

@@ -172,7 +172,8 @@ def _side_blocked(placed: PlacedTrade, side: Side, facts: CycleFacts, run: int, 
     runs = sorted((one for one in facts.postings.get(placed.utility(side), {}) if one <= run), reverse=True)
     if not runs:
         return Cause.MISSING_ALLOCATION
-    if any(counts(one, run, void, mine) for one in runs):
+    # Not judged as the last run even where it is: a contest holds its side up until the seal, which was asked above.
+    if any(counts(one, run, void, mine, last_run=run + 1) for one in runs):
         return None
     return _mark_on(runs[0], void, mine)
 

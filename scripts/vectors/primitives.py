@@ -198,7 +198,7 @@ def _signed_objects(random: Random) -> list[object]:
         trade.RowDemand(word, 12, PLATFORMS[1]),
         trade.MissingLeaf(word, other, 1),
         trade.Statement(PLATFORMS[0], ZERO_HASH, ZERO_HASH, 202_608, word),
-        trade.Statement(*sorted(PLATFORMS), other, 202_612, word),
+        trade.Statement(min(PLATFORMS), max(PLATFORMS), other, 202_612, word),
         trade.CouncilAct(address, b"", 0),
         trade.CouncilAct(address, bytes(range(100)), 2**64 - 1),
         trade.CouncilCancel(word),

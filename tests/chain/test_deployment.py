@@ -146,6 +146,7 @@ class TestMarket:
             config=config,
             council=sender.address,
             guardian=PARTNER,
+            seats=(keccak256(b"a.example"), keccak256(b"b.example"), keccak256(b"c.example")),
             bank=keccak256(b"bank.example"),
             token_name="Deposit INR",
             token_symbol="dINR",
@@ -158,5 +159,6 @@ class TestMarket:
         registry = contracts["MemberRegistry"]
         assert registry.call("council") == sender.address
         assert registry.call("market_id") == keccak256(terms.genesis_hash, b"test market")
+        assert contracts["Council"].call("threshold") == 2
         assert Rpc.at(chain.url).code(registry.address)
         assert contracts["DepositToken"].call("decimals") == config.money_decimals

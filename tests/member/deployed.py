@@ -151,6 +151,7 @@ class DeployedMarket:
             config=self.config,
             council=self._council.address,
             guardian=address_text(scene_key("account", "guardian")),
+            seats=tuple(self.id(name) for name in self.utilities),
             bank=self.id(BANK),
             token_name="Deposit",
             token_symbol="dINR",
