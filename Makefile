@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test test-postgres migration lint format types imports gates vectors coverage readme clean
+.PHONY: help setup setup-run demo test test-faults test-postgres migration lint format types imports gates vectors coverage readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -18,7 +18,11 @@ demo: setup-run ## the demo market, from real homes to verified money; options t
 	@$(BIN)/clearwatt demo $(ARGS)
 
 test: setup ## all tests; options through ARGS=
-	@$(BIN)/pytest -n 2 $(ARGS)
+	@$(BIN)/pytest -n 2 --ignore=tests/acceptance $(ARGS)
+	@$(BIN)/pytest tests/acceptance --ignore=tests/acceptance/test_faults.py $(ARGS)
+
+test-faults: setup ## markets of processes under faults: members killed, started again, wrong files; needs an idle machine
+	@$(BIN)/pytest tests/acceptance/test_faults.py $(ARGS)
 
 test-postgres: setup ## the tests of the database on PostgreSQL, which is started for it and removed afterwards
 	@$(BIN)/python -m scripts.postgres $(BIN)/pytest -n 2 -m postgres $(ARGS)

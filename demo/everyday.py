@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic, sleep
 from typing import Final
@@ -55,7 +55,10 @@ class Market:
     homes: Sequence[Home]
     setting: Setting
     children: Children
-    conductor: Conductor
+    conductor: Conductor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.conductor = Conductor(self.world.mine, self.settle)
 
     @property
     def url(self) -> str:
@@ -67,14 +70,19 @@ class Market:
         return next(one for one in self.members.programs if one.name == name)
 
     def resume(self, names: Collection[str]) -> None:
-        """Lets programs go on, and waits until nobody counts them as silent: before that, time must not run on."""
+        """Lets programs go on."""
         for name in names:
             self.children[name].resume()
-        self.await_heard(names)
 
-    def await_heard(self, names: Iterable[str]) -> None:
-        """Waits until nobody waits for an answer of members that are there again."""
-        self.children.await_heard({self.member(name).subscriber for name in names})
+    def settle(self) -> None:
+        """Waits until nobody has anything left to do, and nobody counts a program as silent that runs.
+
+        Whoever gave no answer is asked again some seconds of wall clock later; the market's time must not run on then.
+        """
+        self.children.await_idle(lambda: self.world.head)
+        running = {one.subscriber for one in self.members.programs if self.children[one.name].is_running}
+        while self.children.await_heard(running):
+            self.children.await_idle(lambda: self.world.head)
 
 
 @dataclass

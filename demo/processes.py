@@ -240,21 +240,26 @@ class Children:
             self[name].end()
         self.start([self[name] for name in names])
 
-    def await_heard(self, subscribers: Collection[str], seconds: float = START_SECONDS) -> None:
-        """Waits until nobody waits any more for an answer of these members, who are there again. Raises NotIdle.
-
-        Whoever gave no answer is left alone for some seconds of wall clock; the market's time must not run on then.
-        """
+    def await_heard(self, subscribers: Collection[str], seconds: float = START_SECONDS) -> bool:
+        """Waits until nobody waits any more for an answer of these members; whether anybody did. Raises NotIdle."""
         deadline = time.monotonic() + seconds
-        while waiting := [
-            f"{name} for {', '.join(set(one['for_whom']) & set(subscribers))}"
+        waited = False
+        while waiting := sorted(self._unheard(set(subscribers))):
+            waited = True
+            if time.monotonic() > deadline:
+                raise NotIdle(f"still waiting after {seconds} s: {'; '.join(waiting)}")
+            time.sleep(2 * PAUSE_SECONDS)
+        return waited
+
+    def _unheard(self, subscribers: set[str]) -> set[str]:
+        """Who waits for an answer of whom among these members."""
+        return {
+            f"{name} for {whom}"
             for name, status in self.statuses().items()
             for one in (status.waiting if status else ())
-            if NO_ANSWER in one["reason"] and set(one["for_whom"]) & set(subscribers)
-        ]:
-            if time.monotonic() > deadline:
-                raise NotIdle(f"still waiting after {seconds} s: {'; '.join(sorted(set(waiting)))}")
-            time.sleep(2 * PAUSE_SECONDS)
+            for whom in subscribers & set(one["for_whom"])
+            if _gave_no_answer(whom, one)
+        }
 
     def waiting(self, cycle: int) -> set[str]:
         """What anybody waits for in a cycle, in words."""
@@ -315,6 +320,12 @@ class Children:
         finally:
             for name in names:
                 self[name].resume()
+
+
+def _gave_no_answer(whom: str, waiting: Mapping[str, Any]) -> bool:
+    """Whether it is for an answer that somebody waits; where for several, the reason says of each what it lacks."""
+    said = NO_ANSWER if len(waiting["for_whom"]) == 1 else f"{whom}: {NO_ANSWER}"
+    return said in waiting["reason"]
 
 
 def _busy(name: str, status: Status | None, head: int) -> str:

@@ -17,7 +17,6 @@ from chain.node import Anvil, dies_with_parent
 from demo import archive, calendar
 from demo.account import Progress, summary_text
 from demo.collect import CycleRecords, Records
-from demo.conductor import Conductor
 from demo.everyday import Market
 from demo.homes import Home, load_homes
 from demo.market import PlannedTrade, plan_trades
@@ -112,8 +111,7 @@ def running_market(data: Path, progress: Progress, timer: Timer, port: int | Non
         with timer.phase("start"):
             setting.write()
             children.start([*(setting.member(one) for one in members.programs), setting.gateway()])
-        conductor = Conductor(world.mine, lambda: children.await_idle(lambda: world.head))
-        yield Market(world, members, homes, setting, children, conductor)
+        yield Market(world, members, homes, setting, children)
 
 
 def _run(data: Path, market: Market, progress: Progress, timer: Timer) -> dict[str, Any]:

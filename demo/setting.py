@@ -29,13 +29,13 @@ POLL_MS: Final = 50
 MOST_REQUESTS: Final = 1_000_000
 MAIN: Final = "cli.main"
 ERRING_DAY: Final = 5
-ANSWER_MS: Final = 2_000
+ANSWER_MS: Final = 1_000
 
 # Chain time. Orders come three hours before the day, and its first trades can be committed for four hours more.
 BATCH_BEFORE_GATE: Final = 3 * HOUR
 ALLOCATE_AFTER: Final = HOUR
 ATTEST_AFTER: Final = HOUR
-CLAIM_AFTER: Final = 10 * HOUR
+CLAIM_AFTER: Final = 3 * HOUR
 CLAIM_NEVER: Final = 60 * DAY
 CRANK_DELAY: Final = 10 * 60
 

@@ -57,8 +57,10 @@ def signed_by_its_relayer(daemon: Daemon[Any], body: Any) -> Any:
 def test_a_forged_signature_is_not_taken(scene: Bustle) -> None:
     scene.utility("eastpower")
     scene.utility("westpower")
+    scene.daemon(
+        "sunmarket", routers=[posting("/trades/sign", signed_by_its_relayer)]
+    )  # first: whoever is not there is left alone a while
     scene.platform("rooftrade")
-    scene.daemon("sunmarket", routers=[posting("/trades/sign", signed_by_its_relayer)])
     scene.order("rooftrade", [order_line()])
     scene.settle_down()
     (trade,) = scene.daemons["rooftrade"].store.open_trades(CYCLE)
@@ -78,8 +80,10 @@ def test_a_forged_signature_is_not_taken(scene: Bustle) -> None:
 def test_an_answer_that_is_none(scene: Bustle, say: Callable[[Daemon[Any], Any], Any], why: str) -> None:
     scene.utility("eastpower")
     scene.utility("westpower")
+    scene.daemon(
+        "sunmarket", routers=[posting("/trades/sign", say)]
+    )  # first: whoever is not there is left alone a while
     scene.platform("rooftrade")
-    scene.daemon("sunmarket", routers=[posting("/trades/sign", say)])
     scene.order("rooftrade", [order_line()])
     scene.settle_down()
     (reason,) = reasons(scene.daemons["rooftrade"])
