@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test test-faults test-postgres migration lint format types imports gates vectors coverage readme clean
+.PHONY: help setup setup-run demo test test-market test-postgres migration lint format types imports gates vectors coverage readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -17,12 +17,12 @@ setup-run:
 demo: setup-run ## the demo market, from real homes to verified money; options through ARGS=
 	@$(BIN)/clearwatt demo $(ARGS)
 
-test: setup ## all tests; options through ARGS=
+test: setup ## all tests but those of whole markets; options through ARGS=
 	@$(BIN)/pytest -n 2 --ignore=tests/acceptance $(ARGS)
-	@$(BIN)/pytest tests/acceptance --ignore=tests/acceptance/test_faults.py $(ARGS)
+	@$(BIN)/pytest tests/acceptance/test_bad_input.py $(ARGS)
 
-test-faults: setup ## markets of processes under faults: members killed, started again, wrong files; needs an idle machine
-	@$(BIN)/pytest tests/acceptance/test_faults.py $(ARGS)
+test-market: setup ## whole markets of processes: figures, tampering, faults, interruption; needs an idle machine
+	@$(BIN)/pytest --timeout 1500 tests/acceptance $(ARGS)
 
 test-postgres: setup ## the tests of the database on PostgreSQL, which is started for it and removed afterwards
 	@$(BIN)/python -m scripts.postgres $(BIN)/pytest -n 2 -m postgres $(ARGS)
