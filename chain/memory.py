@@ -109,6 +109,9 @@ class ChainMemory(Protocol):
     def of_contracts(self, contracts: Collection[str], above: int) -> tuple[Mark, Sequence[Log]]:
         """The same for all logs of some contracts."""
 
+    def above(self, block: int) -> tuple[Mark, Sequence[Log]]:
+        """The same for all logs."""
+
     def since(self, block: int, index: int, limit: int) -> Sequence[Log]:
         """At most `limit` logs after a place in the chain, in chain order."""
 

@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,7 +20,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from chain.artifacts import ROOT
-from chain.node import HOST, dies_with_parent
+from chain.node import dies_with_parent
+from member.listening import LOOPBACK, Address
 
 STATUS: Final = "/v1/status"
 START_SECONDS: Final = 60
@@ -60,31 +60,6 @@ class Status:
     def is_idle(self, head: int) -> bool:
         """Whether it has nothing left to do as of block `head`."""
         return self.idle_at is not None and self.idle_at >= head
-
-
-class Address:
-    """A port of this machine for one program, kept from others for as long as this lives, also while nobody listens."""
-
-    def __init__(self) -> None:
-        self._held = socket.socket()
-        # Bound, and never listening: whoever sets this option too may listen there, nobody is given the port by chance.
-        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._held.bind((HOST, 0))
-        self.port: int = self._held.getsockname()[1]
-
-    @property
-    def listen(self) -> str:
-        """As configurations name it."""
-        return f"{HOST}:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """Where others reach it."""
-        return f"http://{HOST}:{self.port}"
-
-    def close(self) -> None:
-        """Gives the port back."""
-        self._held.close()
 
 
 @dataclass
@@ -168,7 +143,7 @@ class Child:
     def request(self) -> None:
         """Sends the question how far it is; `status` reads the answer."""
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(HOST, self.address.port, timeout=ANSWER_SECONDS)
+            self._connection = http.client.HTTPConnection(LOOPBACK, self.address.port, timeout=ANSWER_SECONDS)
         try:
             self._connection.request("GET", STATUS)
         except OSError:

@@ -19,7 +19,8 @@ from demo.files import write_lines
 from demo.homes import Home
 from demo.members import GATEWAY, Member, Members, demo_key
 from demo.orders import utility_of
-from demo.processes import Address, Child
+from demo.processes import Child
+from member.listening import Address
 from oracle.meters import METER_COLUMNS
 from settlement.config import DAY, HOUR
 

@@ -59,9 +59,8 @@ class Claiming:
 
     def _has_row(self, reckoned: Reckoned) -> bool:
         """Whether a row of this run has settled the pair, so that claims are left out, or one is pending."""
-        state = reckoned.state
-        by_row = state.settled_run == reckoned.run and (state.is_agreed or state.is_attested)
-        return by_row or (state.pending is not None and state.pending.row.run == reckoned.run)
+        state, run = reckoned.state, reckoned.run
+        return state.has_row_of(run) or (state.pending is not None and state.pending.row.run == run)
 
     def _claim_all(self, reckoned: Reckoned) -> bool:
         evidence = self._market.cycle(reckoned.cycle)

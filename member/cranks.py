@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from member.market import Phase
-from member.pairs import PairStates, pending_claims
+from member.pairs import NOTHING_YET, PairStates, pending_claims
 from member.sending import send_once
 from settlement.hashing import Hash32
 from settlement.validity import MemberRole
@@ -96,10 +96,20 @@ class Cranks:
         window = self._market.config(cycle).claim_window
         for (digest, run), pending in pending_claims(evidence, cycle).items():
             claim = pending.claim
-            if run == sealed and self._market.now() >= self._market.after(claim.claimed_at, window):
-                first = next((flow.payee for flow in claim.flows if flow.payer != flow.payee and flow.amount), None)
+            if run != sealed or self._market.now() < self._market.after(claim.claimed_at, window):
+                continue
+            states = self._states.of(cycle)
+            open_flows = (
+                flow
+                for flow in claim.flows
+                if flow.payer != flow.payee
+                and flow.amount
+                and not states.get((flow.payer, flow.payee), NOTHING_YET).has_row_of(run)
+            )
+            # Rows that came after it may have left nothing of a claim.
+            if (first := next(open_flows, None)) is not None:
                 intent = f"apply_claim:0x{digest.hex()}:{run}:{pending.struck_before}"
-                yield Due(cycle, intent, "Settlement", "apply_claim", (claim,), first)
+                yield Due(cycle, intent, "Settlement", "apply_claim", (claim,), first.payee)
 
 
 def turn_of(member: Hash32, members: Sequence[Hash32], cycle: int, first: Hash32 | None = None) -> int:

@@ -10,8 +10,34 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+LOOPBACK: Final = "127.0.0.1"
 START_SECONDS: Final = 5
 STOP_SECONDS: Final = 1
+
+
+class Address:
+    """A port of this machine for one program, kept from others for as long as this lives, also while nobody listens."""
+
+    def __init__(self) -> None:
+        self._held = socket.socket()
+        # Bound, and never listening: whoever sets this option too may listen there, nobody is given the port by chance.
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind((LOOPBACK, 0))
+        self.port: int = self._held.getsockname()[1]
+
+    @property
+    def listen(self) -> str:
+        """As configurations name it."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Where others reach it."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def close(self) -> None:
+        """Gives the port back."""
+        self._held.close()
 
 
 class Listener:

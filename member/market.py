@@ -16,6 +16,7 @@ from chain.contract import Contract
 from chain.deployment import DeploymentRecord
 from chain.evidence import ChainCommitment, Event, Evidence
 from chain.marks import marks_of
+from chain.memory import Mark
 from chain.outbox import Transaction
 from chain.rpc import Rpc
 from chain.sending import Sender
@@ -65,16 +66,20 @@ class _Seen:
         self._configs = configs
 
     @cached_property
+    def mark(self) -> Mark:
+        return self._view.mark()
+
+    @cached_property
     def head(self) -> BlockRow:
-        return self._view.head()
+        return self._view.head(self.mark)
 
     @cached_property
     def standing(self) -> Evidence:
-        return self._view.standing()
+        return self._view.standing(self.mark)
 
     @cached_property
     def ledger(self) -> Evidence:
-        return self._view.ledger()
+        return self._view.ledger(self.mark)
 
     @cached_property
     def cycles(self) -> tuple[int, ...]:
@@ -83,7 +88,7 @@ class _Seen:
     def cycle(self, cycle: int) -> Evidence:
         found = self._cycles.get(cycle)
         if found is None:
-            found = self._cycles[cycle] = self._view.cycle(cycle)
+            found = self._cycles[cycle] = self._view.cycle(cycle, self.mark)
         return found
 
     def config(self, cycle: int) -> Config:

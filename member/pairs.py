@@ -78,6 +78,10 @@ class PairState:
             highest_version=max(self.highest_version, version),
         )
 
+    def has_row_of(self, run: int) -> bool:
+        """Whether a row of this run has settled the pair, so that claims are left out."""
+        return self.settled_run == run and (self.is_agreed or self.is_attested)
+
     @property
     def next_version(self) -> int:
         """The version that the next row of the pair takes, agreed or attested."""

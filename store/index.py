@@ -246,6 +246,10 @@ class StoredChain:
         """All logs of some contracts in blocks above a number, and the mark of the same moment."""
         return self._read(and_(logs.c.contract.in_(contracts), logs.c.block > above))
 
+    def above(self, block: int) -> tuple[StoredMark, tuple[StoredLog, ...]]:
+        """All logs in blocks above a number, and the mark of the same moment."""
+        return self._read(logs.c.block > block)
+
     def since(self, block: int, index: int, limit: int) -> tuple[StoredLog, ...]:
         """At most `limit` logs after a place, in chain order."""
         later = or_(logs.c.block > block, and_(logs.c.block == block, logs.c.index > index))

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from demo.processes import Address, Child, ChildEnded, Children, NotIdle
+from demo.processes import Child, ChildEnded, Children, NotIdle
+from member.listening import Address
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 
@@ -184,7 +185,8 @@ PARENT = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from demo.processes import Address, Child, Children
+from demo.processes import Child, Children
+from member.listening import Address
 folder = Path(sys.argv[2])
 (folder / "one").write_text('{"head": 5, "idle_at": 5, "wakes": 0, "problems": [], "waiting": []}')
 children, address = Children(), Address()

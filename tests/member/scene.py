@@ -12,7 +12,6 @@ want daemons for (trades, allocations, seals) the scene does itself, with the me
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from fastapi import APIRouter
 from member.config import MemberConfig
 from member.daemon import Daemon, Stage
 from member.desk import counting, served_leaves
+from member.listening import Address
 from settlement import cycle as rules
 from settlement import merkle, preimages
 from settlement.config import HOUR, Config
@@ -103,20 +103,22 @@ class Scene(DeployedMarket):
         self.daemons: dict[str, Daemon[Any]] = {}
         named = PLATFORMS[:platforms] if isinstance(platforms, int) else platforms
         super().__init__(folder, named, UTILITIES[:utilities], config, genesis_time)
-        self._ports = {name: _free_port() for name in self.names}
+        self._addresses = {name: Address() for name in self.names}
         self._sequences: dict[Pair, int] = {}
 
     def close(self) -> None:
         """Ends daemons and chain."""
         for daemon in self.daemons.values():
             daemon.close()
+        for address in self._addresses.values():
+            address.close()
         super().close()
 
     # --- members ---
 
     def url(self, name: str) -> str:
         """Where a member listens, whether it runs or not."""
-        return f"http://127.0.0.1:{self._ports[name]}"
+        return self._addresses[name].url
 
     def home(self, name: str) -> Path:
         """A member's own folder."""
@@ -137,7 +139,7 @@ class Scene(DeployedMarket):
             "subscriber": _text(subscriber_of(name)),
             "deployment": _text(str(self.folder)),
             "database": '"sqlite:///member.db"',
-            "listen": _text(f"127.0.0.1:{self._ports[name]}"),
+            "listen": _text(self._addresses[name].listen),
             "poll_ms": "50",
         } | changed
         lines = [f"{key} = {value}" for key, value in top.items()]
@@ -361,10 +363,3 @@ class Scene(DeployedMarket):
 
 def _text(value: str) -> str:
     return f'"{value}"'
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
