@@ -14,9 +14,9 @@ from typing import Any
 from eth_abi import decode as abi_decode  # type: ignore[attr-defined]
 from eth_abi import encode as abi_encode  # type: ignore[attr-defined]
 from eth_abi.exceptions import DecodingError, EncodingError
-from eth_hash.auto import keccak
 
 from chain.errors import CannotEncode, ChainError
+from settlement.hashing import keccak256
 
 Parameter = Mapping[str, Any]
 
@@ -63,7 +63,7 @@ class FunctionAbi:
 
     @cached_property
     def selector(self) -> bytes:
-        return keccak(_signature(self.name, self.inputs))[:4]
+        return keccak256(_signature(self.name, self.inputs))[:4]
 
     def call_data(self, arguments: Sequence[object]) -> bytes:
         """What a call with these arguments sends. Raises CannotEncode."""
@@ -84,7 +84,7 @@ class EventAbi:
 
     @cached_property
     def topic(self) -> bytes:
-        return keccak(_signature(self.name, self.inputs))
+        return keccak256(_signature(self.name, self.inputs))
 
     def fields(self, topics: Sequence[bytes], data: bytes) -> dict[str, Any]:
         """The fields of a log by name, in the event's order.

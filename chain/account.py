@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from coincurve import PrivateKey
-from eth_hash.auto import keccak
 from rlp import decode as rlp_decode
 from rlp import encode as rlp_encode
 
 from chain.rpc import Rpc, integer
+from settlement.hashing import keccak256
 
 # Legacy transactions without fee (EIP-155): every chain from London on takes them.
 GAS_PRICE: Final = 0
@@ -21,7 +21,7 @@ class SigningKey:
     def __init__(self, secret: bytes) -> None:
         """`secret` has 32 bytes; ValueError otherwise."""
         self._key = PrivateKey(secret)
-        self.address = "0x" + keccak(self._key.public_key.format(compressed=False)[1:])[12:].hex()
+        self.address = "0x" + keccak256(self._key.public_key.format(compressed=False)[1:])[12:].hex()
 
     def sign(
         self, chain_id: int, nonce: int, data: bytes, gas: int, to: str | None, gas_price: int = GAS_PRICE
@@ -29,7 +29,7 @@ class SigningKey:
         """The signed bytes of a legacy transaction (a creation where `to` is None); the same input, the same bytes."""
         target = bytes.fromhex(to.removeprefix("0x")) if to is not None else b""
         body = [nonce, gas_price, gas, target, 0, data]
-        signature = self._key.sign_recoverable(rlp_encode([*body, chain_id, 0, 0]), hasher=keccak)
+        signature = self._key.sign_recoverable(rlp_encode([*body, chain_id, 0, 0]), hasher=keccak256)
         r, s, recovery = (
             int.from_bytes(signature[:32], "big"),
             int.from_bytes(signature[32:64], "big"),
@@ -72,7 +72,7 @@ class Account:
 
 def hash_of(signed: bytes) -> str:
     """The hash by which the chain knows a signed transaction."""
-    return "0x" + keccak(signed).hex()
+    return "0x" + keccak256(signed).hex()
 
 
 def gas_price_of(signed: bytes) -> int:
@@ -82,4 +82,4 @@ def gas_price_of(signed: bytes) -> int:
 
 def created_address(sender: str, nonce: int) -> str:
     """The address of the contract that `sender` creates with its transaction `nonce`."""
-    return "0x" + keccak(rlp_encode([bytes.fromhex(sender.removeprefix("0x")), nonce]))[12:].hex()
+    return "0x" + keccak256(rlp_encode([bytes.fromhex(sender.removeprefix("0x")), nonce]))[12:].hex()

@@ -26,17 +26,24 @@ NOON: Final = 12 * HOUR
 PATIENCE_SECONDS: Final = 60
 PAUSE_SECONDS: Final = 0.1
 
-# When in a day somebody may have something to do, and how many blocks have come by then: a block every two hours, for
-# the window needs blocks. Deadlines end and runs are sealed at noon; batches are committed in the night before their
-# day; what members do in turns or after a wait, they do in the afternoon.
-TICKS: Final = (
-    (11 * HOUR + 30 * MINUTE, 6),
-    (NOON + 10 * MINUTE, 1),
-    (13 * HOUR + 30 * MINUTE, 1),
-    (15 * HOUR + 30 * MINUTE, 1),
-    (17 * HOUR + 30 * MINUTE, 1),
-    (19 * HOUR + 30 * MINUTE, 1),
-    (23 * HOUR + 30 * MINUTE, 1),
+# When in a day somebody may have something to do. A batch is proposed three hours before its last call, so until noon
+# no gap is longer. Deadlines end and runs are sealed at noon; what members do in turns or after a wait, they do in the
+# afternoon.
+TICKS: Final = tuple(
+    (hour * HOUR + minute * MINUTE, 1)
+    for hour, minute in (
+        (0, 30),
+        (3, 30),
+        (6, 30),
+        (9, 30),
+        (11, 30),
+        (12, 10),
+        (13, 30),
+        (15, 30),
+        (17, 30),
+        (19, 30),
+        (23, 30),
+    )
 )
 QUIET_TICKS: Final = ((NOON + 10 * MINUTE, 6), (23 * HOUR + 30 * MINUTE, 6))
 BUSY_DAYS: Final = 4

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eth_abi import encode  # type: ignore[attr-defined]
-from eth_hash.auto import keccak
+from sha3 import keccak_256  # type: ignore[import-untyped]
 
 Hash32 = bytes
 
@@ -15,7 +15,8 @@ ZERO_HASH: Hash32 = bytes(32)
 
 def keccak256(*chunks: bytes) -> Hash32:
     """The Keccak-256 digest (Ethereum's, not NIST SHA-3) of the chunks, concatenated."""
-    return keccak(b"".join(chunks))
+    digest: Hash32 = keccak_256(b"".join(chunks)).digest()
+    return digest
 
 
 def abi_encode(types: Sequence[str], values: Sequence[Any]) -> bytes:
