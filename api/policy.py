@@ -78,6 +78,8 @@ NOTICE: Final[Policy] = dict.fromkeys(
         "obligations",
         "amount",
         "acknowledged",
+        "arrived",
+        "is_live",
         "rail",
         "value_date",
         "notified_at",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from chain.debts import Obligation, ledger_of
 from chain.evidence import Evidence
 from member.market import Market
 from member.sending import send_once
@@ -20,43 +21,6 @@ from store.records import RecordedObligation
 
 if TYPE_CHECKING:
     from member.daemon import Daemon
-
-
-@dataclass(frozen=True, slots=True)
-class Obligation:
-    """An obligation and whether a notice of payment names it: then it is neither overdue nor set off."""
-
-    obligation: RecordedObligation
-    is_notified: bool
-
-    @property
-    def open_amount(self) -> int:
-        """What of it is not closed, base units."""
-        return self.obligation.amount - self.obligation.closed
-
-    def is_overdue(self, now: int) -> bool:
-        """Whether it is open past its due time, and no notice names it."""
-        return self.open_amount > 0 and not self.is_notified and now > self.obligation.due_at
-
-
-def obligations_of(ledger: Evidence, member: Hash32) -> tuple[Obligation, ...]:
-    """The obligations that a member owes or is owed, by number."""
-    found: dict[int, Obligation] = {}
-    for event in ledger.of("FellDue", "Closed", "Notified"):
-        if event.name == "FellDue":
-            if member in (event["debtor"], event["creditor"]):
-                fields = {name: event[name] for name in ("number", "debtor", "creditor", "amount", "due_at")}
-                fell = RecordedObligation(**fields, closed=0, fell_due_at=event.time)
-                found[event["number"]] = Obligation(fell, False)
-        elif event.name == "Notified":
-            for number in event["obligations"]:
-                if number in found:
-                    found[number] = replace(found[number], is_notified=True)
-        elif event["number"] in found:
-            known = found[event["number"]]
-            closed = known.obligation.closed + event["amount"]
-            found[event["number"]] = replace(known, obligation=replace(known.obligation, closed=closed))
-    return tuple(found[number] for number in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +66,7 @@ class Debts:
         """Calls for every account whose net has come to a payable unit."""
         did = False
         now = self._market.now()
-        config = self._market.config(self._market.calendar.cycle_of(now))
+        config = self._market.newest_config()
         for other, account in accounts_of(self._market.ledger(), self._me).items():
             if account.fell_due_at and now < account.fell_due_at + config.fall_due_interval:
                 continue
@@ -129,17 +93,18 @@ def routes(daemon: Daemon[Any]) -> APIRouter:
 
     @router.get("/obligations")
     def obligations(caller: Caller) -> Response:
-        now = daemon.market.now()
-        mine = obligations_of(daemon.market.ledger(), daemon.me.id)
-        shown = [one for one in mine if caller in (daemon.me.id, one.obligation.debtor, one.obligation.creditor)]
+        market = daemon.market
+        now, silence = market.now(), market.newest_config().notice_silence
+        found = (one for _, one in sorted(ledger_of(market.ledger()).obligations.items()))
+        shown = [one for one in found if {daemon.me.id, caller} <= {one.debtor, one.creditor}]
         return answer(
             {
                 "obligations": [
-                    document(one.obligation)
+                    document(_recorded(one))
                     | {
                         "open": str(one.open_amount),
                         "is_notified": one.is_notified,
-                        "is_overdue": one.is_overdue(now),
+                        "is_overdue": one.is_overdue(now, silence),
                     }
                     for one in shown
                 ]
@@ -147,6 +112,10 @@ def routes(daemon: Daemon[Any]) -> APIRouter:
         )
 
     return router
+
+
+def _recorded(one: Obligation) -> RecordedObligation:
+    return RecordedObligation(one.number, one.debtor, one.creditor, one.amount, one.closed, one.due_at, one.fell_due_at)
 
 
 def _other(pair: Pair, member: Hash32) -> Hash32:

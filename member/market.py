@@ -209,6 +209,10 @@ class Market:
         """The parameters that govern a cycle: as at its first commitment, or as they are now where there is none."""
         return self._seen.config(cycle)
 
+    def newest_config(self) -> Config:
+        """The parameters in force now, which govern what is owed."""
+        return self.standing().configs[-1][1]
+
     @property
     def calendar(self) -> Calendar:
         """Slots and cycles, which are fixed for as long as the market stands."""

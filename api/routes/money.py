@@ -34,7 +34,8 @@ def routes(parts: Parts) -> APIRouter:
     def list_obligations(asked: Annotated[Asked, Depends(reader)]) -> Response:
         """Everybody's, as the chain has it; the references of payments only for their two parties."""
         moment = parts.market.moment()
-        debts = debts_of(parts.market.view.ledger(), moment.time, moment.final)
+        silence = parts.market.newest_config().notice_silence
+        debts = debts_of(parts.market.view.ledger(), moment.time, silence, moment.final)
         return answer(
             moment,
             {

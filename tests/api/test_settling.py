@@ -23,7 +23,7 @@ from settlement.trade import Acknowledgement, PaymentNotice, Row, RowAttestation
 from store.records import PlacedTrade
 from tests.api.gateway_scene import GatewayScene, hexed, problem
 from tests.api.test_batches import body, make
-from tests.member.scene import CYCLE, DAY_END
+from tests.member.scene import CONFIG, CYCLE, DAY_END
 
 PHASES = ("UNUSED", "DELIVERY", "INTAKE", "WINDOW", "SEALABLE", "COMPLETE")
 
@@ -254,7 +254,12 @@ def test_notice_and_acknowledgement(owing: SettlingDay) -> None:
     assert answer.status_code == 202, answer.text
     owing.scene.work()
     found = owing.get("/v1/obligations")
-    assert [(one["is_notified"], one["is_overdue"]) for one in found["obligations"]] == [(True, False)]
+    assert [(one["is_notified"], one["is_overdue"]) for one in found["obligations"]] == [(True, True)]
+    assert market.call("ObligationLedger", "is_overdue", 1)
+    market.move_to(market.now + CONFIG.notice_silence)
+    silent = owing.get("/v1/obligations")["obligations"]
+    assert [(one["is_notified"], one["is_overdue"]) for one in silent] == [(True, False)]
+    assert not market.call("ObligationLedger", "is_overdue", 1)
     assert [one["reference_hash"] for one in found["notices"]] == [hexed(reference)]
     masked = owing.get("/v1/obligations", "eastpower")["notices"]
     assert [(one["amount"], one["reference_hash"]) for one in masked] == [(str(amount), None)]

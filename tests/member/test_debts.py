@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from chain.debts import ledger_of
 from member.errors import PeerRefused
-from settlement.config import DAY, HOUR
+from settlement.config import DAY, HOUR, code
 from settlement.documents import document
+from settlement.hashing import keccak256
+from settlement.trade import Acknowledgement, BankAttestation, Denial, PaymentNotice
+from tests.member.deployed import BANK
 from tests.member.scene import CONFIG
 from tests.member.settled_day import CHARGE, SALE, SettledDay
 
@@ -98,7 +102,7 @@ def test_a_debtor_pays_and_the_creditor_acknowledges(tmp_path: Path) -> None:
         day.scene.settle_down()
 
         shown = day.operator("rooftrade").get("/v1/obligations")["obligations"]
-        assert [(one["open"], one["closed"], one["is_notified"]) for one in shown] == [("0", str(2 * SALE), True)]
+        assert [(one["open"], one["closed"], one["is_notified"]) for one in shown] == [("0", str(2 * SALE), False)]
 
 
 def test_nobody_else_speaks_about_a_members_money(tmp_path: Path) -> None:
@@ -147,3 +151,64 @@ def test_the_contracts_refusal_is_the_answer(tmp_path: Path) -> None:
             "contract-refused",
             "ObligationLedger: not of this pair",
         )
+
+
+def test_events_come_to_what_the_contract_says_whatever_is_said_of_a_payment(tmp_path: Path) -> None:
+    with settled(tmp_path, config=replace(CONFIG, due_time=12 * HOUR, notice_silence=24 * HOUR)) as day:
+        scene = day.scene
+        sun, roof, bank = scene.id("sunmarket"), scene.id("rooftrade"), scene.id(BANK)
+        (number,) = (
+            event["number"]
+            for event in scene.daemons["sunmarket"].market.view.ledger().of("FellDue")
+            if event["creditor"] == roof
+        )
+        references = [keccak256(name) for name in (b"first", b"second", b"third")]
+        seen = []
+
+        def compare() -> None:
+            """Obligation and notices, made of events, beside the contract's own words."""
+            scene.settle_down()
+            market = scene.daemons["rooftrade"].market
+            ledger = ledger_of(market.view.ledger())
+            one, kept = ledger.obligations[number], scene.call("ObligationLedger", "obligation", number)
+            is_overdue = scene.call("ObligationLedger", "is_overdue", number)
+            assert (one.amount, one.closed, one.is_notified) == (kept["amount"], kept["closed"], kept["notified"])
+            assert one.is_overdue(market.now(), 24 * HOUR) == is_overdue
+            for (creditor, debtor, reference), notice in ledger.notices.items():
+                said = scene.call("ObligationLedger", "notice", creditor, debtor, reference)
+                assert (notice.arrived, notice.is_live) == (said["arrived"], said["live"])
+            seen.append((one.closed, one.is_notified, is_overdue))
+
+        def say(function: str, value: object, signer: str, *between: object) -> None:
+            scene.send(
+                "ObligationLedger", function, value, *between, scene.members[signer].sign(scene.domain, value), []
+            )
+            compare()
+
+        def notify(reference: bytes, amount: int) -> None:
+            notice = PaymentNotice(sun, roof, (number,), amount, code("NEFT"), scene.now, reference)
+            say("notify", notice, "sunmarket")
+
+        notify(references[0], SALE)
+        day.pass_time(13 * HOUR)
+        compare()  # overdue: the notice is not silent yet
+        day.pass_time(12 * HOUR)
+        compare()  # silent, so its clock stands still
+        say("deny", Denial(roof, sun, references[0]), "rooftrade")
+        notify(references[1], SALE)
+        say("attest", BankAttestation(roof, sun, references[1], SALE // 2), BANK, bank)
+        say("acknowledge", Acknowledgement(roof, sun, references[1], SALE), "rooftrade")
+        notify(references[2], SALE)
+        say("acknowledge", Acknowledgement(roof, sun, references[2], SALE), "rooftrade")
+
+        assert seen == [
+            (0, True, False),
+            (0, True, True),
+            (0, True, False),
+            (0, False, True),
+            (0, True, True),
+            (SALE // 2, True, True),
+            (SALE, False, True),
+            (SALE, True, True),
+            (2 * SALE, False, False),
+        ]
