@@ -112,11 +112,10 @@ class Child:
         os.kill(self.pid, signal.SIGCONT)
 
     def ask_to_end(self) -> None:
-        """Asks it to end; `end` waits until it has."""
+        """Asks it to end; `end` waits until it has. One that stands still, whoever stopped it, goes on to do so."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            if self._is_stopped:
-                self.resume()
+            self.resume()
 
     def end(self) -> None:
         """Ends it in order, or by force where that takes too long; no harm where it has ended."""
@@ -280,10 +279,14 @@ class Children:
         return {name for name, child in self.by_name.items() if child.is_running}
 
     def _statuses(self, names: Collection[str]) -> dict[str, Status | None]:
-        """All are asked before the first has to answer."""
+        """All are asked before the first has to answer; once more whoever had closed the connection of before."""
         for name in names:
             self[name].request()
-        return {name: self[name].status() for name in names}
+        found = {name: self[name].status() for name in names}
+        silent = [name for name, status in found.items() if status is None]
+        for name in silent:
+            self[name].request()
+        return found | {name: self[name].status() for name in silent}
 
     @contextlib.contextmanager
     def stopped(self, *names: str) -> Iterator[None]:

@@ -66,7 +66,7 @@ class Week(Everyday):
         self.at(6, calendar.slot(6, self._curtailed.hour) - HOUR, "a trade is curtailed", self._curtail)
         self.at(6, end(6) + RUN_1_READINGS, "the missing reading comes", partial(self.read, 6, 1))
         self.at(7, end(7) + BEFORE_SEAL, "a payer and two attestors stop answering", self._fall_silent)
-        self.at(7, end(7) + 64 * HOUR, "they answer again", partial(self.market.resume, self._silent_on_7))
+        self.at(7, end(7) + 66 * HOUR, "they answer again", partial(self.market.resume, self._silent_on_7))
 
     def lane(self, day: int, buyer: Member, seller: Member) -> Lane:
         """On day 7 what one of the guaranteed pair buys from the other is registered, trade by trade."""

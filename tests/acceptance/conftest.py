@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,19 @@ import pytest
 
 from demo.account import Progress, open_console
 from demo.everyday import Everyday, Market
+from demo.processes import Status
 from demo.run import Timer, finished_demo, plans_by_day, running_market
 
 
 @dataclass(frozen=True)
 class DemoRun:
-    """A finished run: its folder, its chain, its summary."""
+    """A finished run: its folder, its chain, its summary, and what its programs said of themselves at the end."""
 
     data: Path
     rpc_url: str
     summary: dict[str, Any]
     market: Market
+    statuses: Mapping[str, Status | None]
 
 
 def quiet() -> Progress:
@@ -36,7 +38,10 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoRun]:
     """The demo, run once. `tests/conftest.py` keeps its tests in one process."""
     data = tmp_path_factory.mktemp("demo")
     with finished_demo(data, quiet()) as finished:
-        yield DemoRun(data, finished.url, finished.summary, finished.market)
+        statuses = finished.market.children.statuses()
+        for program in finished.market.children.by_name.values():
+            program.stop()  # what is looked at are its files and its chain
+        yield DemoRun(data, finished.url, finished.summary, finished.market, statuses)
 
 
 @contextmanager

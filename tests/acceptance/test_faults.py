@@ -94,9 +94,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
         stage.run(FIRST, HOUR // 2)
         others = next(home for home in stage.market.homes if home.utility == 0)
-        write_readings(west.folder / "inbox" / "readings" / "others.csv", [others], FIRST)
+        wrong = west.folder / "inbox" / "readings" / "others.csv"
+        write_readings(wrong, [others], FIRST)
         stage.market.conductor.move(stage.market.conductor.now)
         stage.look("another utility's meter")
+        wrong.unlink()
 
         stage.run(FIRST, BEFORE_SEAL)
         stage.kill(platform, hill)
@@ -196,8 +198,10 @@ def test_what_waited_for_it_settles_in_the_next_run(told: Told) -> None:
     assert [pair for pair in after if east.id in pair]
     more = [pair for pair, events in after.items() if events[-1]["run"] == 1]
     assert len(more) > len(before) // 2
-    for pair in more:
-        assert after[pair][-1]["amount"] > (before[pair][-1]["amount"] if pair in before else 0)
+    # Some trades come to nothing: then the row only releases what was kept locked for them.
+    added = [after[pair][-1]["amount"] - (before[pair][-1]["amount"] if pair in before else 0) for pair in more]
+    assert min(added) >= 0
+    assert len([amount for amount in added if amount]) > len(added) // 2
 
 
 def test_whoever_was_killed_is_gone(told: Told) -> None:
