@@ -46,8 +46,9 @@ types: setup ## mypy, strict
 imports: setup ## which room may import which
 	@$(BIN)/lint-imports
 
-gates: setup ## rules for contract sources, their warnings and sizes; a test for every revert reason
-	@$(BIN)/python scripts/contract_gates.py
+gates: setup ## contract sources, sizes, snapshots, their page; a test for every revert reason
+	@$(BIN)/python -m scripts.contract_gates
+	@$(BIN)/python -m scripts.contracts_page --check
 	@$(BIN)/python scripts/revert_reasons.py
 
 vectors: setup ## rewrites the conformance vectors from the reference; the tests compare them

@@ -14,7 +14,7 @@ from cli import VERSION, exits
 from settlement.errors import SettlementError
 
 # Each lives in a module and a command object of its name: `cli.demo.demo`.
-SUBCOMMANDS = ("check", "db", "demo", "doctor", "keys", "openapi", "oracle", "platform", "serve", "verify")
+SUBCOMMANDS = ("check", "contract", "db", "demo", "doctor", "keys", "openapi", "oracle", "platform", "serve", "verify")
 
 
 class LazyGroup(click.Group):

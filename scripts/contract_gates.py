@@ -1,12 +1,12 @@
 """The gates that contract sources pass before anything else is asked of them.
 
-Usage: contract_gates.py [--sources | --sizes] [folder, `contracts` by default]
+Usage: python -m scripts.contract_gates [--sources | --sizes] [folder, `contracts` by default]
 
 Sources: five compiler advisories of October 2026 touch Vyper 0.4.3 (text outside ASCII, conditional expressions on
 arrays, bit-or with `msg.value` or `len(msg.data)` in one, `code_offset` from a caller, calls with effects inside
 arguments); the rules keep clear of them, wider than needed where that makes a rule simpler. Then the pragmas, how each
-contract is stopped, and the length of files. Sizes: every deployable compiles for both targets without a warning and
-fits on a chain. Exit code 1 when a gate fails.
+contract is stopped, and the length of files. Sizes: every deployable compiles for both targets without a warning, fits
+on a chain, and is what the snapshots in its folder say (`contract_snapshots.py`). Exit code 1 when a gate fails.
 """
 
 from __future__ import annotations
@@ -14,22 +14,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vyper import ast as vy_ast
-from vyper.compiler.input_bundle import FilesystemInputBundle
-from vyper.compiler.phases import CompilerData
-from vyper.compiler.settings import OptimizationLevel, Settings, anchor_settings
 from vyper.exceptions import VyperException
 from vyper.semantics.types.function import ContractFunctionT
 from vyper.warnings import VyperWarning
 
-CONTRACTS = Path(__file__).resolve().parents[1] / "contracts"
-TARGETS = ("london", "cancun")
+from scripts import contract_snapshots
+from scripts.contract_builds import CONTRACTS, TARGETS, Build, build, compiler
+
 SIZE_LIMIT = 24_576  # EIP-170; a deployed contract is its runtime code and its immutables
 LINES_AT_MOST = 400  # of code: what the docstring rule makes long must not push code out of its file
 
@@ -56,15 +53,6 @@ class Fault:
     line: int
     gate: str
     message: str
-
-
-@dataclass(frozen=True)
-class Size:
-    """What a deployable comes to on a chain of one EVM version."""
-
-    contract: str
-    target: str
-    size: int
 
 
 def code_lines(text: str) -> int:
@@ -129,33 +117,29 @@ def check_sources(folder: Path) -> list[Fault]:
     return sorted(set(found))
 
 
-def check_sizes(folder: Path) -> tuple[list[Size], list[Fault]]:
+def check_sizes(folder: Path) -> tuple[list[Build], list[Fault]]:
     """Compiles every deployable for every target, warnings as errors, and measures it."""
-    sizes, found = [], []
+    builds, found = [], []
     for path in sorted(folder.glob("*.vy")):
         file = path.relative_to(folder.parent).as_posix()
         for target in TARGETS:
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("error", category=VyperWarning)
-                    made = compiler(folder, path, target)
-                    # The code generator reads the settings in force, not those of its input.
-                    with anchor_settings(made.settings):
-                        size = len(made.bytecode_runtime) + made.global_ctx.immutable_section_bytes
+                made = build(folder, path, target)
             except (VyperException, VyperWarning) as error:
                 found.append(Fault(file, 1, "compiles", f"{target}: {first_line(error)}"))
                 continue
-            sizes.append(Size(path.stem, target, size))
-            if size >= SIZE_LIMIT:
-                found.append(Fault(file, 1, "size", f"{size} bytes for {target}, must be below {SIZE_LIMIT}"))
-    return sizes, found
+            builds.append(made)
+            if made.size >= SIZE_LIMIT:
+                found.append(Fault(file, 1, "size", f"{made.size} bytes for {target}, must be below {SIZE_LIMIT}"))
+    return builds, found
 
 
-def compiler(folder: Path, path: Path, target: str) -> CompilerData:
-    """The compiler at one source, with the settings that deployments use."""
-    bundle = FilesystemInputBundle([folder.parent, folder])
-    settings = Settings(evm_version=target, optimize=OptimizationLevel.GAS, experimental_codegen=False)
-    return CompilerData(bundle.load_file(path), input_bundle=bundle, settings=settings)
+def check_snapshots(folder: Path, builds: Sequence[Build]) -> list[Fault]:
+    """Compares what was compiled with the snapshots kept beside the sources."""
+    return [
+        Fault(f"{folder.name}/{where}", 1, "snapshot", how)
+        for where, how in contract_snapshots.differences(folder, builds)
+    ]
 
 
 def first_line(error: Exception) -> str:
@@ -177,9 +161,11 @@ def main(arguments: Sequence[str]) -> int:
     if not options.sizes:
         found += check_sources(folder)
     if not options.sources:
-        sizes, unfit = check_sizes(folder)
+        builds, unfit = check_sizes(folder)
         found += unfit
-        _print_table(folder, sizes)
+        if folder == CONTRACTS:  # snapshots are of what is released
+            found += check_snapshots(folder, builds)
+        _print_table(folder, builds)
     for fault in found:
         print(f"{fault.file}:{fault.line}: {fault.gate}: {fault.message}")
     deployables = len(list(folder.glob("*.vy")))
@@ -223,10 +209,10 @@ def _inside(node: Any) -> str | None:
     return None
 
 
-def _print_table(folder: Path, sizes: Sequence[Size]) -> None:
+def _print_table(folder: Path, builds: Sequence[Build]) -> None:
     by_contract: dict[str, dict[str, int]] = {}
-    for size in sizes:
-        by_contract.setdefault(size.contract, {})[size.target] = size.size
+    for one in builds:
+        by_contract.setdefault(one.contract, {})[one.target] = one.size
     print(f"{'contract':<20} {'code':>6} " + " ".join(f"{target:>8}" for target in TARGETS))
     for contract, measured in by_contract.items():
         count = code_lines((folder / f"{contract}.vy").read_text("latin-1"))

@@ -23,10 +23,11 @@ from settlement.formula.program import MAX_RATES, MAX_SCALE, QUANTITIES, Op, che
 from settlement.formula.terms import Term, TermError, Type
 
 FLAT_SUFFIX = "#FLAT"
-MAX_NESTING = 32
+# Above what any program needs: 31 operations on a path, each in parentheses, 15 of them negations within more.
+MAX_NESTING = 64
 FUNCTIONS = ("abs", "min", "max")
 
-# The names that our own formulas give the quantities, and that the decompiler prints.
+# The names that our own formulas give the quantities.
 QUANTITY_NAMES: Mapping[str, Op] = MappingProxyType(
     {
         "contracted": Op.CONTRACTED,
@@ -57,7 +58,7 @@ def input_name(rate_name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What the names of a formula mean.
+    """What the names of a formula mean, and which name is preferred where several mean the same: the first.
 
     `rate_names` are the template's rate inputs in order, those ending in `#FLAT` amounts of money as they stand.
     `quantities` maps paths to quantities, `rates` paths to rate names. Raises SettlementError for paths bound to
@@ -80,15 +81,15 @@ class Binding:
 
     @classmethod
     def plain(cls, rate_names: Sequence[str]) -> Binding:
-        """Our own short names: `settled × price`. This is what the decompiler prints."""
+        """Our own short names: `settled × price`."""
         return cls(tuple(rate_names), QUANTITY_NAMES, {input_name(name): name for name in rate_names})
 
     @classmethod
     def energy_contract(cls, rate_names: Sequence[str]) -> Binding:
-        """The dotted paths of energy contracts besides our own names, as far as the template has such rates."""
+        """The dotted paths of energy contracts, as far as the template has such rates, and our own names."""
         by_input = {input_name(name): name for name in rate_names}
         known = {path: by_input[name] for path, name in _CONTRACT_RATES.items() if name in by_input}
-        return cls(tuple(rate_names), {**QUANTITY_NAMES, **_CONTRACT_QUANTITIES}, {**by_input, **known})
+        return cls(tuple(rate_names), {**_CONTRACT_QUANTITIES, **QUANTITY_NAMES}, {**known, **by_input})
 
     def resolve(self, path: str) -> Term | None:
         """The term that a path stands for, or None."""
@@ -99,6 +100,15 @@ class Binding:
         name = self.rates[path]
         number = self.rate_names.index(name)
         return terms.flat(number) if name.endswith(FLAT_SUFFIX) else terms.rate(number)
+
+    def quantity_names(self) -> dict[Op, str]:
+        """The preferred path of each quantity that has one."""
+        return {op: path for path, op in reversed(tuple(self.quantities.items()))}
+
+    def rate_inputs(self) -> dict[int, str]:
+        """The preferred path of each rate, by its number, that has one."""
+        means_rate = [(path, name) for path, name in self.rates.items() if path not in self.quantities]
+        return {self.rate_names.index(name): path for path, name in reversed(means_rate)}
 
 
 def compile_formula(text: str, binding: Binding) -> bytes:

@@ -102,7 +102,8 @@ class Template:
 
     def texts(self) -> tuple[str, ...]:
         """The formulas as text, printed from the programs. Raises SettlementError where one has no text."""
-        return tuple(decompile(flow.program, self.rate_names) for flow in self.flows)
+        binding = Binding.plain(self.rate_names)
+        return tuple(decompile(flow.program, binding) for flow in self.flows)
 
 
 def template_from_text(

@@ -246,7 +246,7 @@ def test_formulas(case: Any) -> None:
     program = hex_bytes(case["program"])
     binding = Binding.plain(case["rate_names"])
     assert compile_formula(case["text"], binding) == program
-    assert compile_formula(decompile(program, case["rate_names"]), binding) == program
+    assert compile_formula(decompile(program, binding), binding) == program
 
 
 @each("templates", "refused_formulas")
