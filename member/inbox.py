@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -57,9 +57,9 @@ class Inbox(Generic[T]):
         if not self._restored:
             self._restore(taken)
             self._restored = True
-        return tuple(
-            file.name for file in sorted(self._folder.glob("*.csv")) if self._is_news(file) and self._take(file)
-        )
+        files = sorted(self._folder.glob("*.csv"))
+        self._forget_all_but({file.name for file in files})
+        return tuple(file.name for file in files if self._is_news(file) and self._take(file))
 
     def peek(self) -> None:
         """Reads all there is as `scan` would take it now, and leaves the folder as it is."""
@@ -82,6 +82,12 @@ class Inbox(Generic[T]):
             else:
                 self._hashes[file.name] = _hash(file)
                 self.changes += 1
+
+    def _forget_all_but(self, names: Set[str]) -> None:
+        """Whoever takes a refused file away has dealt with it."""
+        for name in self._looks.keys() - names:
+            del self._looks[name]
+            self._refused.pop(name, None)
 
     def _is_news(self, file: Path) -> bool:
         try:

@@ -133,7 +133,7 @@ def test_ctrl_c_ends_everything_in_order_those_that_stand_still_included(tmp_pat
         for pid in children[-2:]:
             os.kill(pid, signal.SIGSTOP)
         os.kill(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == exits.INTERRUPTED
         assert said.rstrip().endswith("interrupted")
         await_gone(children, port)

@@ -70,3 +70,14 @@ def test_a_taken_file_that_no_longer_fits_is_reported(tmp_path: Path, inbox: Inb
     restarted.scan()
     assert restarted.contents == {}
     assert restarted.refused["taken/a.csv"].endswith("taken/a.csv:2: n: must be a number (got 'x')")
+
+
+def test_a_refused_file_that_is_taken_away_is_dealt_with(tmp_path: Path, inbox: Inbox[tuple[int, ...]]) -> None:
+    put(tmp_path, "a.csv", "x")
+    inbox.scan()
+    (tmp_path / "a.csv").unlink()
+    inbox.scan()
+    assert inbox.refused == {}
+    put(tmp_path, "a.csv", "x")
+    inbox.scan()
+    assert list(inbox.refused) == ["a.csv"]
