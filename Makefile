@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test test-market test-postgres migration lint format types imports gates vectors coverage readme clean
+.PHONY: help setup setup-run demo test test-market test-postgres migration lint format types imports gates vectors coverage bench-gas readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ vectors: setup ## rewrites the conformance vectors from the reference; the tests
 
 coverage: setup ## contract tests, with the lines and conditions of the contracts that they ran
 	@$(BIN)/python scripts/contract_coverage.py $(ARGS)
+
+bench-gas: setup ## what every operation costs, into docs/gas.md; ARGS=--snapshot renews what the tests compare with
+	@$(BIN)/python -m scripts.bench_gas $(ARGS)
 
 readme: demo ## the README's figures, from a run of the demo
 	@$(BIN)/python scripts/readme_figures.py

@@ -104,11 +104,15 @@ def check_commitments(report: Report, context: Context, records: RunRecords) -> 
         records.locks,
     )
     for one in commitments:
-        kept = context.chain.view("TradeBook", "commitment", one.number)
-        record_hash = preimages.commitment_record(one.record)
-        if kept != record_hash:
+        if one.trade is None:
+            kept = context.chain.view("TradeBook", "commitment", one.number)
+            expected = preimages.commitment_record(one.record)
+        else:
+            kept = context.chain.view("TradeBook", "registered", one.record.root)
+            expected = preimages.registered_record(one.number, one.record)
+        if kept != expected:
             line = _line(records.commitments, one.number)
-            report.find(Check.COMMITMENTS, records.file(tables.COMMITMENTS), line, "", kept, record_hash)
+            report.find(Check.COMMITMENTS, records.file(tables.COMMITMENTS), line, "", kept, expected)
 
 
 def check_curtailments(report: Report, context: Context, records: RunRecords) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, cached_property
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from settlement import preimages
 from settlement.config import Config
 from settlement.formula.templates import Flow, Role, Template
 from settlement.hashing import Hash32
@@ -42,6 +43,14 @@ class ChainCommitment:
     trade: Trade | None
 
 
+def commitment_of(event: Event) -> Commitment:
+    """The record of a commitment, as its event tells it; that of a registered trade follows from the trade."""
+    if event.name == "BatchCommitted":
+        return struct(Commitment, event["record"])
+    trade = struct(Trade, event["trade"])
+    return preimages.registered_commitment(trade, event["trade_digest"], event["cycle"], event.time)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All events of a market, in chain order."""
@@ -67,7 +76,7 @@ class Evidence:
         return {
             event["number"]: ChainCommitment(
                 event["number"],
-                struct(Commitment, event["record"]),
+                commitment_of(event),
                 tuple(struct(Lock, lock) for lock in event["locks"]),
                 struct(Trade, event["trade"]) if event.name == "TradeRegistered" else None,
             )

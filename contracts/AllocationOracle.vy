@@ -183,23 +183,23 @@ def open_for(cycle: uint64) -> (uint256, uint64):
 @view
 @external
 @reentrant
-def side_view(cycle: uint64, utility: bytes32, group: bytes32, trade_digest: bytes32, side: uint8) -> (
+def side_view(cycle: uint64, run: uint32, utility: bytes32, group: bytes32, trade_digest: bytes32, side: uint8) -> (
     IAllocationOracle.SideView
 ):
     """
-    @notice All that the figure of one side of a trade depends on, in one call.
+    @notice All that the figure of one side of a trade depends on in a run, in one call.
     @param cycle Cycle number.
+    @param run The run; at most the next one to be sealed is told of.
     @param utility The side's utility.
     @param group The side's group: hash of (utility, meter, slot start, side).
     @param trade_digest The trade.
     @param side 0 buyer, 1 seller.
-    @return What the utility posted, per run from 0 to the next one to be sealed; the runs in which the group is void;
-            the side's marks.
+    @return What the utility posted, per run from 0 to this one; the runs in which the group is void; the side's marks.
     """
-    runs: uint256 = min(self._sealed_runs(self.states[cycle]) + 1, MAX_RUNS)
+    runs: uint256 = min(min(self._sealed_runs(self.states[cycle]), convert(run, uint256)) + 1, MAX_RUNS)
     trees: DynArray[bytes32, 4] = []
-    for run: uint256 in range(runs, bound=4):
-        trees.append(self.posted[cycle][run][utility])
+    for earlier: uint256 in range(runs, bound=4):
+        trees.append(self.posted[cycle][earlier][utility])
     return IAllocationOracle.SideView(
         posted=trees,
         void_runs=self.void_runs[cycle][group],
@@ -217,22 +217,25 @@ def closed_for(cycle: uint64) -> uint64:
     @param cycle Cycle number.
     @return Seconds; 0 while it is open, or nothing was committed in it.
     """
+    return self._closed_for(cycle, self.states[cycle])
+
+
+@view
+@external
+@reentrant
+def newest(cycle: uint64) -> (uint64, uint256, bytes32):
+    """
+    @notice What a row in a cycle is to rest on, in one call.
+    @param cycle Cycle number.
+    @return How long the cycle has been closed (seconds, 0 while it is open); how many runs are sealed; the inputs of the
+            newest of them, zero if there is none.
+    """
     state: uint256 = self.states[cycle]
-    if state == 0:
-        return 0
-    end: uint64 = ANCHOR + (cycle + 1) * CYCLE_LENGTH
-    deadline: uint256 = (state >> DEADLINE_SHIFT) & MASK_32
-    if state & COMPLETE_FLAG == 0 and block.timestamp <= convert(end, uint256) + deadline:
-        # By the registry's bounds the limit lies beyond every deadline.
-        return 0
-    delay: uint64 = 0
-    limit: uint64 = 0
-    delay, limit = staticcall REGISTRY.close_terms(self._version(state))
-    closed: uint64 = self._beyond(end, limit)
-    if state & COMPLETE_FLAG != 0:
-        sealed_at: uint64 = convert((state >> SEALED_AT_SHIFT) & MASK_48, uint64)
-        closed = max(closed, self._beyond(sealed_at, delay))
-    return closed
+    runs: uint256 = self._sealed_runs(state)
+    sealed_inputs: bytes32 = empty(bytes32)
+    if runs != 0:
+        sealed_inputs = self.inputs[cycle][runs - 1]
+    return self._closed_for(cycle, state), runs, sealed_inputs
 
 
 # --- anyone (the crank) ---
@@ -560,6 +563,29 @@ def _stage(cycle: uint64, state: uint256) -> (uint256, uint64):
         if since_contest < disputes.contest_time:
             return RULING, overtime
     return SEALABLE, overtime
+
+
+@view
+@internal
+def _closed_for(cycle: uint64, state: uint256) -> uint64:
+    """
+    @notice How long a cycle with this state word has been closed, in seconds; 0 while it is not.
+    """
+    if state == 0:
+        return 0
+    end: uint64 = ANCHOR + (cycle + 1) * CYCLE_LENGTH
+    deadline: uint256 = (state >> DEADLINE_SHIFT) & MASK_32
+    if state & COMPLETE_FLAG == 0 and block.timestamp <= convert(end, uint256) + deadline:
+        # By the registry's bounds the limit lies beyond every deadline.
+        return 0
+    delay: uint64 = 0
+    limit: uint64 = 0
+    delay, limit = staticcall REGISTRY.close_terms(self._version(state))
+    closed: uint64 = self._beyond(end, limit)
+    if state & COMPLETE_FLAG != 0:
+        sealed_at: uint64 = convert((state >> SEALED_AT_SHIFT) & MASK_48, uint64)
+        closed = max(closed, self._beyond(sealed_at, delay))
+    return closed
 
 
 @view

@@ -182,7 +182,7 @@ def contest(
     # What an answer has only just shown may be contested for as long as it could be demanded.
     assert elapsed < terms.window or self.answered[side.key][statement.run], "Disputes: too late to contest"
     inputs: IAllocationOracle.SideView = staticcall ORACLE.side_view(
-        statement.cycle, side.utility, side.group, side.digest, statement.side
+        statement.cycle, statement.run, side.utility, side.group, side.digest, statement.side
     )
     assert inputs.marks & HAS_FIGURE == 0, "Disputes: figure recorded"
     leaf: bytes32 = self._contested_leaf(side, statement.side, statement.run, inputs, shown)

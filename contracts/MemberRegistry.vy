@@ -46,7 +46,13 @@ exports: (
     parameters.is_rail,
     parameters.set_config,
 )
-exports: (timeline.standing, timeline.standings, timeline.standing_at, timeline.check_parties)
+exports: (
+    timeline.standing,
+    timeline.standings,
+    timeline.standing_at,
+    timeline.check_parties,
+    timeline.check_signers,
+)
 exports: (
     attestor_set.attestors,
     attestor_set.attestors_in,
@@ -259,7 +265,7 @@ def set_roles(member: bytes32, roles: uint256):
     governance._only_council()
     self._check_roles(roles)
     word: uint256 = timeline._known(member)
-    assert roles & standing_word.UTILITY != 0 or member not in attestor_set.attestor_ids, "MemberRegistry: attestor not utility"
+    assert roles & standing_word.UTILITY != 0 or timeline.seats[member] == 0, "MemberRegistry: attestor not utility"
     timeline._set_standing(member, timeline._without_roles(word) | (roles << standing_word.ROLES_SHIFT))
 
 
@@ -286,7 +292,7 @@ def remove(member: bytes32):
     """
     governance._only_council()
     word: uint256 = timeline._known(member)
-    assert member not in attestor_set.attestor_ids, "MemberRegistry: is an attestor"
+    assert timeline.seats[member] == 0, "MemberRegistry: is an attestor"
     timeline._set_standing(member, timeline._without_roles(word) & ~(standing_word.KNOWN | standing_word.SUSPENDED))
 
 

@@ -22,7 +22,6 @@ from .modules import merkle
 from .modules import pair_state
 from .modules import preimages
 from .modules import publication
-from .modules import roles
 from .modules import signatures as signing
 from .modules import typed_data
 
@@ -60,8 +59,8 @@ _progress: HashMap[bytes32, uint256]
 _last_trade: HashMap[bytes32, bytes32]
 # Trade digest -> run -> hash of the pending claim, or CLAIM_APPLIED.
 _claims: HashMap[bytes32, HashMap[uint32, bytes32]]
-# Pair -> sum of the flows claimed in a run (bits 0-95), that run + 1 (from 96). Kept only while it lies below what is
-# applied: else the pair's word says it (pair_state.BY_CLAIMS).
+# Pair -> sum of the flows claimed in its last settled run. Kept only while it lies below what is applied: else the
+# pair's word says it (pair_state.BY_CLAIMS).
 _claimed: HashMap[bytes32, uint256]
 
 
@@ -247,18 +246,21 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
         and row.count <= merkle.MAX_COUNT
         and (row.count != 0 or (row.amount == 0 and row.root == EMPTY_ROOT))
     ), "Settlement: malformed row"
-    self._check_open(row.cycle)
-    inputs: agreed_rows.Inputs = agreed_rows._inputs(ORACLE, row.cycle, row.run)
+    closed_for: uint64 = 0
+    sealed_runs: uint256 = 0
+    newest_inputs: bytes32 = empty(bytes32)
+    closed_for, sealed_runs, newest_inputs = staticcall ORACLE.newest(row.cycle)
+    self._check_open(closed_for)
     assert (
-        convert(row.run, uint256) + 1 == inputs.sealed_runs and row.inputs == inputs.sealed
+        convert(row.run, uint256) + 1 == sealed_runs and row.inputs == newest_inputs
     ), "Settlement: not the newest inputs"
 
     state: uint256 = (staticcall ESCROW.pair(row.cycle, row.payer, row.payee)) >> pair_state.SHIFT
     assert (
-        pair_state._settled_runs(state) != inputs.sealed_runs or state & pair_state.BY_AGREED_ROW == 0
+        pair_state._settled_runs(state) != sealed_runs or state & pair_state.BY_AGREED_ROW == 0
     ), "Settlement: settled by agreement"
-    key: bytes32 = pair_state._key(row.cycle, row.payer, row.payee)
-    progress: publication.Progress = publication._unpacked(self._progress[key])
+    pair: bytes32 = pair_state._key(row.cycle, row.payer, row.payee)
+    progress: publication.Progress = publication._unpacked(self._progress[pair])
     highest: uint256 = max(pair_state._version(state), progress.version)
     assert convert(row.version, uint256) == highest + 1, "Settlement: not the next version"
 
@@ -266,13 +268,20 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
     assert stage == publication.NO_ROW or stage == publication.DEAD, "Settlement: another row pending"
     if stage == publication.DEAD:
         # A row that can no longer be applied makes way.
-        self._drop(key, progress, row, "lapsed")
+        self._drop(pair, progress, row, "lapsed")
 
     digest: bytes32 = self._row_digest(row)
-    self._check_quorum(digest, mask, signatures)
-    self._pending[key] = digest
-    self._progress[key] = publication._begun(block.timestamp, row.run, row.version)
-    attestor_version: uint256 = staticcall REGISTRY.attestor_version()
+    keys: DynArray[address, 32] = []
+    quorum: uint256 = 0
+    attestor_version: uint256 = 0
+    keys, quorum, attestor_version = staticcall REGISTRY.attestors_in(mask)
+    assert len(keys) == quorum and len(signatures) == quorum, "Settlement: not a quorum"
+    attestation: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._row_attestation(digest))
+    for i: uint256 in range(quorum, bound=32):
+        key: address = signing._recover(attestation, signatures[i])
+        assert key != empty(address) and key == keys[i], "Settlement: not attestor's key"
+    self._pending[pair] = digest
+    self._progress[pair] = publication._begun(block.timestamp, row.run, row.version)
     log ISettlement.RowAttested(
         cycle=row.cycle,
         payer=row.payer,
@@ -383,7 +392,8 @@ def claim(
     @return The claim, by which it is applied or struck.
     """
     cycle: uint64 = place.commitment.cycle
-    self._check_open(cycle)
+    closed_for: uint64 = staticcall ORACLE.closed_for(cycle)
+    self._check_open(closed_for)
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(cycle)
     assert sealed_runs != 0, "Settlement: no sealed run"
     run: uint32 = convert(sealed_runs - 1, uint32)
@@ -417,25 +427,24 @@ def apply_claim(claim: Types.Claim):
             continue
         word: uint256 = staticcall ESCROW.pair(claim.cycle, flow.payer, flow.payee)
         state: uint256 = word >> pair_state.SHIFT
-        if pair_state._settled_runs(state) == run and state & (pair_state.BY_AGREED_ROW | pair_state.BY_ATTESTED_ROW) != 0:
-            continue
-        # The sum is of one run's figures: with a newer run it begins anew.
         applied: uint256 = (word >> 96) & MAX_AMOUNT
         key: bytes32 = pair_state._key(claim.cycle, flow.payer, flow.payee)
         sum: uint256 = flow.amount
-        if pair_state._settled_runs(state) == run and state & pair_state.BY_CLAIMS != 0:
-            sum += applied
-        else:
-            claimed: uint256 = self._claimed[key]
-            if claimed >> 96 == run:
-                sum += claimed & MAX_AMOUNT
+        # The sum is of one run's figures: with a newer run, in which nothing of the pair is settled yet, it begins anew.
+        if pair_state._settled_runs(state) == run:
+            if state & (pair_state.BY_AGREED_ROW | pair_state.BY_ATTESTED_ROW) != 0:
+                continue
+            if state & pair_state.BY_CLAIMS != 0:
+                sum += applied
+            else:
+                sum += self._claimed[key]
         assert sum <= MAX_AMOUNT, "Settlement: sum beyond 2^96"
         state = pair_state._version(state) | (run << 32)
         if sum >= applied:
             applied = sum
             state |= pair_state.BY_CLAIMS
         else:
-            self._claimed[key] = sum | (run << 96)
+            self._claimed[key] = sum
         paid: uint256 = 0
         owed: uint256 = 0
         owed_back: uint256 = 0
@@ -502,22 +511,6 @@ def _row_digest(row: Types.Row) -> bytes32:
 
 @view
 @internal
-def _check_quorum(digest: bytes32, mask: uint256, signatures: DynArray[Types.Signature, 32]):
-    """
-    @notice Reverts unless exactly a quorum of attestors signed the row.
-    """
-    standings: DynArray[uint256, 32] = []
-    quorum: uint256 = 0
-    standings, quorum = staticcall REGISTRY.attestors_in(mask)
-    assert len(standings) == quorum and len(signatures) == quorum, "Settlement: not a quorum"
-    attestation: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._row_attestation(digest))
-    for i: uint256 in range(quorum, bound=32):
-        key: address = signing._recover(attestation, signatures[i])
-        assert key != empty(address) and key == roles._key(standings[i]), "Settlement: not attestor's key"
-
-
-@view
-@internal
 def _pending_row(row: Types.Row) -> publication.Pending:
     """
     @notice Where a row stands; reverts unless it is its pair's pending one.
@@ -551,13 +544,12 @@ def _stage(cycle: uint64, progress: publication.Progress, state: uint256) -> uin
     return publication._stage(REGISTRY, ORACLE, cycle, progress, pair_state._settled_runs(state))
 
 
-@view
+@pure
 @internal
-def _check_open(cycle: uint64):
+def _check_open(closed_for: uint64):
     """
     @notice Reverts once the cycle is closed: then only agreed rows are taken.
     """
-    closed_for: uint64 = staticcall ORACLE.closed_for(cycle)
     assert closed_for == 0, "Settlement: cycle closed"
 
 

@@ -25,10 +25,11 @@ from .modules import roles
 from .modules import signatures as signing
 from .modules import typed_data
 
-# A trade's word: bit 0 it is registered, bit 1 it is curtailed, bits 64-127 the lowest curtailment in Wh.
-REGISTERED: constant(uint256) = 1
-CURTAILED: constant(uint256) = 2
-LOWEST_SHIFT: constant(uint256) = 64
+# A trade's lowest curtailment: bits 0-63 Wh, bit 64 there is one.
+CURTAILED: constant(uint256) = 1 << 64
+
+# Of the roles in their order only grid operator and market agent may be unfilled; who else is missing is a stranger.
+FIRST_OPTIONAL: constant(uint256) = 4
 
 # In a template's shape: these roles pay in some flow. (Platforms and market agent never curtail alone anyway.)
 GRID_OPERATOR_PAYS: constant(uint256) = 1 << 35
@@ -47,12 +48,15 @@ ANCHOR: immutable(uint64)
 
 # The number of the newest commitment; they count from 1.
 commitment_count: reentrant(public(uint64))
-# The hash of each commitment's record, by number.
+# The hash of each batch's record, by number.
 commitment: reentrant(public(HashMap[uint64, bytes32]))
+# The hash of each registered trade's number and record, by the trade's leaf (its record's root): one word says where it
+# stands, and that it was registered.
+registered: reentrant(public(HashMap[bytes32, bytes32]))
 # The highest batch sequence that a pair of platforms (A <= B) has used.
 last_sequence: reentrant(public(HashMap[bytes32, HashMap[bytes32, uint64]]))
-# The word of each trade that was registered or curtailed, by digest.
-trade_words: HashMap[bytes32, uint256]
+# The lowest curtailment of each trade that was curtailed, by digest.
+lowest: HashMap[bytes32, uint256]
 
 
 @deploy
@@ -90,7 +94,20 @@ def is_place_registered(trade_digest: bytes32) -> bool:
     @param trade_digest The trade's EIP-712 digest.
     @return Whether it was registered.
     """
-    return self.trade_words[trade_digest] & REGISTERED != 0
+    return self.registered[preimages._trade_leaf(trade_digest)] != empty(bytes32)
+
+
+@view
+@external
+@reentrant
+def is_commitment(number: uint64, record: Types.Commitment) -> bool:
+    """
+    @notice Whether a record is that of a commitment.
+    @param number The commitment's number.
+    @param record Its record; one of sequence 0 is a registered trade's.
+    @return Whether it is.
+    """
+    return self._is_commitment(number, record)
 
 
 @view
@@ -103,7 +120,7 @@ def contracted(trade_digest: bytes32, contracted_wh: uint64) -> uint64:
     @param contracted_wh What the trade itself says, Wh.
     @return The lower of that and the lowest curtailment on chain, Wh.
     """
-    return self._contracted(self.trade_words[trade_digest], contracted_wh)
+    return self._contracted(self.lowest[trade_digest], contracted_wh)
 
 
 # --- members (signed, relayed by anyone) ---
@@ -129,15 +146,15 @@ def commit_batch(
     assert batch.root != empty(bytes32), "TradeBook: zero root"
     assert batch.sequence > self.last_sequence[a][b], "TradeBook: sequence not higher"
 
-    signers: DynArray[bytes32, 18] = [a]
+    members: DynArray[bytes32, 18] = [a]
     if b != a:
-        signers.append(b)
+        members.append(b)
     payers: DynArray[bytes32, 16] = self._payers(batch.locks)
     for payer: bytes32 in payers:
         if payer != a and payer != b:
-            signers.append(payer)
+            members.append(payer)
     digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_batch(batch))
-    self._check_signatures(signers, digest, signatures, wallet_signatures, True)
+    self._check_signatures(members, digest, signatures, wallet_signatures, True)
 
     self.last_sequence[a][b] = batch.sequence
     record: Types.Commitment = Types.Commitment(
@@ -151,7 +168,9 @@ def commit_batch(
         committed_at=convert(block.timestamp, uint64),
     )
     number: uint64 = self.commitment_count + 1
-    self._commit(number, record)
+    record_hash: bytes32 = preimages._commitment(record)
+    self.commitment[number] = record_hash
+    self._commit(number, record, record_hash)
     if len(batch.locks) != 0:
         extcall ESCROW.lock(batch.cycle, batch.locks)
     log ITradeBook.BatchCommitted(number=number, cycle=batch.cycle, record=record, locks=batch.locks)
@@ -181,9 +200,8 @@ def register_trade(
     assert trade.slot_end == trade.slot_start + SLOT_LENGTH, "TradeBook: not one slot"
     assert block.timestamp <= convert(trade.valid_until, uint256), "TradeBook: no longer valid"
     digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
-    word: uint256 = self.trade_words[digest]
-    assert word & REGISTERED == 0, "TradeBook: registered already"
-    self.trade_words[digest] = word | REGISTERED
+    leaf: bytes32 = preimages._trade_leaf(digest)
+    assert self.registered[leaf] == empty(bytes32), "TradeBook: registered already"
 
     platforms_sorted: bool = convert(trade.buyer_platform, uint256) <= convert(trade.seller_platform, uint256)
     record: Types.Commitment = Types.Commitment(
@@ -193,19 +211,22 @@ def register_trade(
         sequence=0,
         earliest_slot=trade.slot_start,
         count=1,
-        root=preimages._trade_leaf(digest),
+        root=leaf,
         committed_at=convert(block.timestamp, uint64),
     )
     number: uint64 = self.commitment_count + 1
-    version: uint256 = self._commit(number, record)
-    self._check_trade_signatures(trade, digest, signatures, version)
+    record_hash: bytes32 = preimages._commitment(record)
+    self.registered[leaf] = preimages._registered(number, record_hash)
+    version: uint256 = self._commit(number, record, record_hash)
+    self._check_trade_signatures(self._members(trade), digest, signatures, version)
 
     payers: DynArray[bytes32, 16] = self._payers(locks)
     if len(payers) != 0:
         locks_digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_locks(digest, locks))
         self._check_signatures(payers, locks_digest, lock_signatures, wallet_signatures, True)
         extcall ESCROW.lock(record.cycle, locks)
-    log ITradeBook.TradeRegistered(number=number, cycle=record.cycle, record=record, trade=trade, locks=locks)
+    # The record follows from the trade and the block's time.
+    log ITradeBook.TradeRegistered(number=number, cycle=record.cycle, trade_digest=digest, trade=trade, locks=locks)
     return number
 
 
@@ -232,7 +253,7 @@ def curtail(
     assert (
         curtailment.commitment == place.number and curtailment.index == place.index
     ), "TradeBook: another place was signed"
-    assert self.commitment[place.number] == preimages._commitment(place.commitment), "TradeBook: unknown commitment"
+    assert self._is_commitment(place.number, place.commitment), "TradeBook: unknown commitment"
     assert merkle._verify(
         place.commitment.root,
         convert(place.commitment.count, uint256),
@@ -242,16 +263,14 @@ def curtail(
     ), "TradeBook: trade not in it"
     cycle: uint64 = place.commitment.cycle
     assert cycle == self._cycle_of(trade.slot_start), "TradeBook: slot of another cycle"
-    word: uint256 = self.trade_words[digest]
-    assert curtailment.contracted_wh < self._contracted(word, trade.contracted_wh), "TradeBook: does not lower"
+    former: uint64 = self._contracted(self.lowest[digest], trade.contracted_wh)
+    assert curtailment.contracted_wh < former, "TradeBook: does not lower"
 
     struct_hash: bytes32 = typed_data._curtailment(curtailment)
     last: uint64 = self._check_curtailers(trade, struct_hash, signatures, wallet_signatures)
     assert block.timestamp < convert(last, uint256), "TradeBook: too late to curtail"
 
-    self.trade_words[digest] = (
-        (word & REGISTERED) | CURTAILED | (convert(curtailment.contracted_wh, uint256) << LOWEST_SHIFT)
-    )
+    self.lowest[digest] = CURTAILED | convert(curtailment.contracted_wh, uint256)
     extcall ORACLE.record_curtailment(cycle, place.number, struct_hash)
     log ITradeBook.Curtailed(
         trade_digest=digest,
@@ -266,19 +285,29 @@ def curtail(
 # --- internals ---
 
 
+@view
 @internal
-def _commit(number: uint64, record: Types.Commitment) -> uint256:
+def _is_commitment(number: uint64, record: Types.Commitment) -> bool:
     """
-    @notice Checks the times of a commitment and keeps its record.
+    @notice Whether a commitment has this number and record.
+    """
+    record_hash: bytes32 = preimages._commitment(record)
+    if record.sequence == 0:
+        return self.registered[record.root] == preimages._registered(number, record_hash)
+    return self.commitment[number] == record_hash
+
+
+@internal
+def _commit(number: uint64, record: Types.Commitment, record_hash: bytes32) -> uint256:
+    """
+    @notice Checks the times of a commitment and counts it; the caller has kept its hash.
     @dev Time spent paused within the gate shortens it, so that a pause does not shut out trades that it delayed.
     @return The config version that governs the cycle.
     """
     earliest: uint64 = record.earliest_slot
     assert record.cycle == self._cycle_of(earliest), "TradeBook: not in the cycle"
     assert (earliest - ANCHOR) % SLOT_LENGTH == 0, "TradeBook: not on the slot grid"
-    record_hash: bytes32 = preimages._commitment(record)
     self.commitment_count = number
-    self.commitment[number] = record_hash
     version: uint256 = 0
     gate: uint64 = 0
     ahead: uint64 = 0
@@ -293,20 +322,35 @@ def _commit(number: uint64, record: Types.Commitment) -> uint256:
 @view
 @internal
 def _check_trade_signatures(
-    trade: Types.Trade, digest: bytes32, trade_signatures: DynArray[Types.Signature, 6], version: uint256
+    members: bytes32[6], digest: bytes32, trade_signatures: DynArray[Types.Signature, 6], version: uint256
 ):
     """
     @notice Refuses a trade unless every member that fills a role holds it, is active and signed.
+    @param members Who fills the roles, in role order. A member in several signs once, at its first.
     """
-    parties: DynArray[Types.Party, 12] = self._parties(trade)
-    assert len(trade_signatures) == len(parties), "TradeBook: not its signers' signatures"
-    for i: uint256 in range(len(parties), bound=6):
-        standing: uint256 = staticcall REGISTRY.standing(parties[i].member)
-        self._check_active(standing)
-        key: address = signing._recover(digest, trade_signatures[i])
+    needed: uint256[6] = [
+        roles.PLATFORM, roles.PLATFORM, roles.UTILITY, roles.UTILITY, roles.GRID_OPERATOR, roles.MARKET_AGENT
+    ]
+    parties: DynArray[Types.Party, 12] = []
+    for role: uint256 in range(6):
+        member: bytes32 = members[role]
+        if role >= FIRST_OPTIONAL and member == empty(bytes32):
+            continue
+        is_met: bool = False
+        for i: uint256 in range(len(parties), bound=6):
+            if parties[i].member == member:
+                parties[i].roles |= needed[role]
+                is_met = True
+                break
+        if is_met:
+            continue
+        assert len(parties) < len(trade_signatures), "TradeBook: not its signers' signatures"
+        key: address = signing._recover(digest, trade_signatures[len(parties)])
         assert key != empty(address), "TradeBook: malformed signature"
-        parties[i].key = key
-    fault: uint256 = staticcall REGISTRY.check_parties(parties, convert(block.timestamp, uint64), version)
+        parties.append(Types.Party(member=member, roles=needed[role], key=key))
+    assert len(parties) == len(trade_signatures), "TradeBook: signature too many"
+    fault: uint256 = staticcall REGISTRY.check_signers(parties, version)
+    assert fault != 3, "TradeBook: signer not active"
     assert fault != 1, "TradeBook: party without its role"
     assert fault == 0, "TradeBook: not a party's key"
 
@@ -326,37 +370,38 @@ def _check_curtailers(
     shape: uint256 = staticcall FLOWS.shape(trade.template)
     assert shape != 0, "TradeBook: unknown template"
     digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, struct_hash)
-    signers: DynArray[bytes32, 6] = []
-    parties: DynArray[Types.Party, 12] = self._parties(trade)
-    for party: Types.Party in parties:
-        signers.append(party.member)
+    filled: bytes32[6] = self._members(trade)
+    members: DynArray[bytes32, 6] = []
+    for role: uint256 in range(6):
+        if (role < FIRST_OPTIONAL or filled[role] != empty(bytes32)) and filled[role] not in members:
+            members.append(filled[role])
     last: uint64 = ANCHOR + (self._cycle_of(trade.slot_start) + 1) * CYCLE_LENGTH
-    if len(given) != len(signers):
+    if len(given) != len(members):
         # The utilities' list is always shorter than all signers': platforms sign too, and no neutral utility is one.
-        signers = []
+        members = []
         utility_count: uint256 = 1
         if self._is_neutral(trade.buyer_utility, trade, shape):
-            signers.append(trade.buyer_utility)
+            members.append(trade.buyer_utility)
         if trade.seller_utility != trade.buyer_utility:
             utility_count = 2
             if self._is_neutral(trade.seller_utility, trade, shape):
-                signers.append(trade.seller_utility)
+                members.append(trade.seller_utility)
         last = trade.slot_end
-        if len(signers) != utility_count or len(given) != utility_count:
+        if len(members) != utility_count or len(given) != utility_count:
             assert len(given) == 1, "TradeBook: signers do not fit"
-            for utility: bytes32 in signers:
+            for utility: bytes32 in members:
                 standing: uint256 = staticcall REGISTRY.standing(utility)
                 if self._is_signed(standing, digest, given[0], wallet_signatures, 0):
                     return trade.slot_start
             raise "TradeBook: no neutral utility signed"
-    self._check_signatures(signers, digest, given, wallet_signatures, False)
+    self._check_signatures(members, digest, given, wallet_signatures, False)
     return last
 
 
 @view
 @internal
 def _check_signatures(
-    signers: DynArray[bytes32, 18],
+    members: DynArray[bytes32, 18],
     digest: bytes32,
     given: DynArray[Types.Signature, 18],
     wallet_signatures: DynArray[Bytes[1024], 2],
@@ -366,10 +411,10 @@ def _check_signatures(
     @notice Refuses a list of signatures unless it is the digest's by the hot keys of these members, one for one.
     @param is_commitment Whether a suspended member may not sign.
     """
-    assert len(given) == len(signers), "TradeBook: wrong number of signatures"
+    assert len(given) == len(members), "TradeBook: wrong number of signatures"
     wallets: uint256 = 0
-    for i: uint256 in range(len(signers), bound=18):
-        standing: uint256 = staticcall REGISTRY.standing(signers[i])
+    for i: uint256 in range(len(members), bound=18):
+        standing: uint256 = staticcall REGISTRY.standing(members[i])
         if is_commitment:
             self._check_active(standing)
         assert self._is_signed(standing, digest, given[i], wallet_signatures, wallets), "TradeBook: wrong signature"
@@ -435,11 +480,11 @@ def _payers(locks: DynArray[Types.Lock, 16]) -> DynArray[bytes32, 16]:
 
 @pure
 @internal
-def _parties(trade: Types.Trade) -> DynArray[Types.Party, 12]:
+def _members(trade: Types.Trade) -> bytes32[6]:
     """
-    @notice The members that fill a trade's roles, in role order, each once, with all the registry roles it needs.
+    @notice Who fills the trade's roles, in role order.
     """
-    filled: bytes32[6] = [
+    return [
         trade.buyer_platform,
         trade.seller_platform,
         trade.buyer_utility,
@@ -447,23 +492,6 @@ def _parties(trade: Types.Trade) -> DynArray[Types.Party, 12]:
         trade.grid_operator,
         trade.market_agent,
     ]
-    needed: uint256[6] = [
-        roles.PLATFORM, roles.PLATFORM, roles.UTILITY, roles.UTILITY, roles.GRID_OPERATOR, roles.MARKET_AGENT
-    ]
-    parties: DynArray[Types.Party, 12] = []
-    for role: uint256 in range(6):
-        # Only grid operator and market agent may be unfilled; who else is missing fails as a stranger.
-        if role > 3 and filled[role] == empty(bytes32):
-            continue
-        is_new: bool = True
-        for i: uint256 in range(len(parties), bound=6):
-            if parties[i].member == filled[role]:
-                parties[i].roles |= needed[role]
-                is_new = False
-                break
-        if is_new:
-            parties.append(Types.Party(member=filled[role], roles=needed[role], key=empty(address)))
-    return parties
 
 
 @pure
@@ -485,13 +513,13 @@ def _is_neutral(utility: bytes32, trade: Types.Trade, shape: uint256) -> bool:
 
 @pure
 @internal
-def _contracted(word: uint256, contracted_wh: uint64) -> uint64:
+def _contracted(lowest: uint256, contracted_wh: uint64) -> uint64:
     """
-    @notice The lower of what the trade says and the lowest curtailment in its word, Wh.
+    @notice The lower of what the trade says and its lowest curtailment, Wh.
     """
-    if word & CURTAILED == 0:
+    if lowest == 0:
         return contracted_wh
-    return min(contracted_wh, convert(word >> LOWEST_SHIFT, uint64))
+    return min(contracted_wh, convert(lowest - CURTAILED, uint64))
 
 
 @view

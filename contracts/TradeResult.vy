@@ -106,7 +106,7 @@ def trade_digest(trade: Types.Trade) -> bytes32:
     @param trade The trade.
     @return The EIP-712 digest.
     """
-    return self._digest(trade)
+    return typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
 
 
 @view
@@ -123,7 +123,10 @@ def check_place(
     @param signatures Of its signers in role order, each member once; none for a registered trade.
     @return The EIP-712 digest.
     """
-    return self._check_place(place, trade, signatures)
+    digest: bytes32 = empty(bytes32)
+    version: uint256 = 0
+    digest, version = self._check_place(place, trade, signatures)
+    return digest
 
 
 @view
@@ -142,7 +145,7 @@ def figure(
            that counts. A recorded figure needs none.
     @return The figure, not known if all runs pass.
     """
-    return self._figure(trade, self._terms(trade), side, run, shown, False)
+    return self._figure(trade, self._found_terms(trade), side, run, shown, False)
 
 
 @view
@@ -160,7 +163,7 @@ def claimed_figure(
     @param shown The leaf, if any.
     @return The figure, not known if none is claimed.
     """
-    return self._figure(trade, self._terms(trade), side, run, shown, True)
+    return self._figure(trade, self._found_terms(trade), side, run, shown, True)
 
 
 @view
@@ -185,11 +188,16 @@ def claim_of(
     @param seller_shown The seller side's leaf, if any.
     @return The claim, without the time at which it is made.
     """
-    digest: bytes32 = self._check_place(place, trade, signatures)
+    digest: bytes32 = empty(bytes32)
+    version: uint256 = 0
+    digest, version = self._check_place(place, trade, signatures)
+    terms: Terms = self._terms(digest, place.commitment.cycle, version, trade.contracted_wh)
     buyer: Types.Figure = empty(Types.Figure)
     seller: Types.Figure = empty(Types.Figure)
-    result: Types.Result = empty(Types.Result)
-    buyer, seller, result = self._settled(trade, run, buyer_shown, seller_shown, True)
+    if terms.contracted_wh != 0:
+        buyer = self._figure(trade, terms, BUYER, run, buyer_shown, True)
+        seller = self._figure(trade, terms, SELLER, run, seller_shown, True)
+    result: Types.Result = self._result(trade, terms, run, buyer, seller)
     assert result.settles, "TradeResult: settles at nothing"
     return Types.Claim(
         cycle=place.commitment.cycle,
@@ -226,11 +234,13 @@ def result_of(
     """
     if self._misfit(trade, max_value(uint64)) != FITS:
         return empty(Types.Result)
+    terms: Terms = self._found_terms(trade)
     buyer: Types.Figure = empty(Types.Figure)
     seller: Types.Figure = empty(Types.Figure)
-    result: Types.Result = empty(Types.Result)
-    buyer, seller, result = self._settled(trade, run, buyer_shown, seller_shown, False)
-    return result
+    if terms.contracted_wh != 0:
+        buyer = self._figure(trade, terms, BUYER, run, buyer_shown, False)
+        seller = self._figure(trade, terms, SELLER, run, seller_shown, False)
+    return self._result(trade, terms, run, buyer, seller)
 
 
 # --- internals: validity ---
@@ -238,25 +248,16 @@ def result_of(
 
 @view
 @internal
-def _digest(trade: Types.Trade) -> bytes32:
-    """
-    @notice The trade's EIP-712 digest.
-    """
-    return typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
-
-
-@view
-@internal
 def _check_place(
     place: Types.Place, trade: Types.Trade, signatures: DynArray[Types.Signature, 6]
-) -> bytes32:
+) -> (bytes32, uint256):
     """
-    @notice Reverts unless the place is valid; gives the trade's digest.
+    @notice Reverts unless the place is valid; gives the trade's digest and the config version of its cycle.
     """
     record: Types.Commitment = place.commitment
-    record_hash: bytes32 = staticcall TRADE_BOOK.commitment(place.number)
-    assert record_hash == preimages._commitment(record), "TradeResult: other commitment"
-    digest: bytes32 = self._digest(trade)
+    is_kept: bool = staticcall TRADE_BOOK.is_commitment(place.number, record)
+    assert is_kept, "TradeResult: other commitment"
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
     assert merkle._verify(
         record.root,
         convert(record.count, uint256),
@@ -281,6 +282,7 @@ def _check_place(
         or (trade.buyer_platform == b and trade.seller_platform == a)
     ), "TradeResult: other platforms"
 
+    version: uint256 = staticcall ORACLE.config_version(record.cycle)
     self._check_parties(
         [
             trade.buyer_platform,
@@ -292,9 +294,11 @@ def _check_place(
         ],
         digest,
         signatures,
-        record,
+        record.sequence != 0,
+        record.committed_at,
+        version,
     )
-    return digest
+    return digest, version
 
 
 @view
@@ -336,17 +340,21 @@ def _misfit(trade: Types.Trade, at: uint64) -> uint256:
 @view
 @internal
 def _check_parties(
-    members: bytes32[6], digest: bytes32, signatures: DynArray[Types.Signature, 6], record: Types.Commitment
+    members: bytes32[6],
+    digest: bytes32,
+    signatures: DynArray[Types.Signature, 6],
+    is_signed: bool,
+    committed_at: uint64,
+    version: uint256,
 ):
     """
     @notice Reverts unless every role is filled by a member that held it, and every member signed, at the commitment.
-    @dev Sequence 0 marks a registered trade: its signatures were verified when it was taken.
     @param members Who fills the roles, in role order; zero for one that is not filled.
+    @param is_signed Whether signatures are shown: those of a registered trade were verified when it was taken.
     """
     duties: uint256[6] = [
         roles.PLATFORM, roles.PLATFORM, roles.UTILITY, roles.UTILITY, roles.GRID_OPERATOR, roles.MARKET_AGENT
     ]
-    is_signed: bool = record.sequence != 0
     parties: DynArray[Types.Party, 12] = []
     for i: uint256 in range(6):
         if members[i] == empty(bytes32):
@@ -368,8 +376,7 @@ def _check_parties(
         parties.append(Types.Party(member=members[i], roles=duties[i], key=key))
     assert len(signatures) == (len(parties) if is_signed else 0), "TradeResult: signature too many"
 
-    version: uint256 = staticcall ORACLE.config_version(record.cycle)
-    verdict: uint256 = staticcall REGISTRY.check_parties(parties, record.committed_at, version)
+    verdict: uint256 = staticcall REGISTRY.check_parties(parties, committed_at, version)
     assert verdict != 1, "TradeResult: role not held"
     assert verdict == 0, "TradeResult: not signer's key"
 
@@ -379,18 +386,27 @@ def _check_parties(
 
 @view
 @internal
-def _terms(trade: Types.Trade) -> Terms:
+def _found_terms(trade: Types.Trade) -> Terms:
     """
     @notice What the figures of a trade are judged by. A cycle in which nothing was committed has no runs.
     """
     assert trade.slot_start >= ANCHOR, "TradeResult: before the calendar"
     cycle: uint64 = (trade.slot_start - ANCHOR) // CYCLE_LENGTH
-    digest: bytes32 = self._digest(trade)
     version: uint256 = staticcall ORACLE.config_version(cycle)
+    digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
+    return self._terms(digest, cycle, version, trade.contracted_wh)
+
+
+@view
+@internal
+def _terms(digest: bytes32, cycle: uint64, version: uint256, trade_wh: uint64) -> Terms:
+    """
+    @notice The same, given the trade's digest, its cycle, the cycle's config version and what the trade says, Wh.
+    """
     rule: uint64 = 0
     runs: uint64 = 0
     rule, runs = staticcall REGISTRY.rule_terms(version)
-    contracted_wh: uint64 = staticcall TRADE_BOOK.contracted(digest, trade.contracted_wh)
+    contracted_wh: uint64 = staticcall TRADE_BOOK.contracted(digest, trade_wh)
     return Terms(digest=digest, cycle=cycle, rule=rule, runs=runs, contracted_wh=contracted_wh)
 
 
@@ -424,7 +440,7 @@ def _figure(
         utility = trade.seller_utility
         meter = trade.seller_meter
     inputs: IAllocationOracle.SideView = staticcall ORACLE.side_view(
-        terms.cycle, utility, preimages._group(utility, meter, trade.slot_start, side), terms.digest, side
+        terms.cycle, run, utility, preimages._group(utility, meter, trade.slot_start, side), terms.digest, side
     )
     assert convert(run, uint64) < terms.runs and convert(run, uint256) < len(inputs.posted), "TradeResult: no such run"
 
@@ -491,27 +507,6 @@ def _is_usable(
         and allocation_check._fault_by_rule(shown.leaf, terms.rule) == 0
         and allocation_check._fault_by_trade(shown.leaf, utility, trade, terms.contracted_wh, terms.cycle) == 0
     )
-
-
-@view
-@internal
-def _settled(
-    trade: Types.Trade,
-    run: uint32,
-    buyer_shown: DynArray[Types.ShownLeaf, 4],
-    seller_shown: DynArray[Types.ShownLeaf, 4],
-    is_claim: bool,
-) -> (Types.Figure, Types.Figure, Types.Result):
-    """
-    @notice Both figures of a trade that fits, and what it settles at.
-    """
-    buyer: Types.Figure = empty(Types.Figure)
-    seller: Types.Figure = empty(Types.Figure)
-    terms: Terms = self._terms(trade)
-    if terms.contracted_wh != 0:
-        buyer = self._figure(trade, terms, BUYER, run, buyer_shown, is_claim)
-        seller = self._figure(trade, terms, SELLER, run, seller_shown, is_claim)
-    return buyer, seller, self._result(trade, terms, run, buyer, seller)
 
 
 @view

@@ -81,6 +81,11 @@ def registered_commitment(trade: Trade, trade_digest: Hash32, cycle: int, commit
     return Commitment(cycle, lower, higher, 0, trade.slot_start, 1, trade_leaf(trade_digest), committed_at)
 
 
+def registered_record(number: int, record: Commitment) -> Hash32:
+    """The hash under which the chain keeps a registered trade's commitment, by the trade's leaf."""
+    return keccak256(abi_encode(("uint64", "bytes32"), (number, commitment_record(record))))
+
+
 def posted_tree(root: Hash32, count: int) -> Hash32:
     """The hash under which the chain keeps a posted allocation."""
     return keccak256(abi_encode(("bytes32", "uint64"), (root, count)))

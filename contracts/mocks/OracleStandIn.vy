@@ -39,7 +39,7 @@ def config_version(cycle: uint64) -> uint256:
 
 @view
 @external
-def side_view(cycle: uint64, utility: bytes32, group: bytes32, trade_digest: bytes32, side: uint8) -> (
+def side_view(cycle: uint64, run: uint32, utility: bytes32, group: bytes32, trade_digest: bytes32, side: uint8) -> (
     IAllocationOracle.SideView
 ):
     return IAllocationOracle.SideView(

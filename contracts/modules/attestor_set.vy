@@ -11,6 +11,10 @@ from . import timeline
 uses: governance
 uses: timeline
 
+# In a seat's word.
+QUORUM_SHIFT: constant(uint256) = 160
+VERSION_SHIFT: constant(uint256) = 168
+
 # Utilities that attest rows, in the order of their bits.
 attestor_ids: DynArray[bytes32, 32]
 attestor_version: public(uint256)
@@ -32,22 +36,27 @@ def attestors() -> DynArray[bytes32, 32]:
 
 @view
 @external
-def attestors_in(mask: uint256) -> (DynArray[uint256, 32], uint256):
+def attestors_in(mask: uint256) -> (DynArray[address, 32], uint256, uint256):
     """
-    @notice What a quorum of signatures is judged by, in one call.
-    @param mask Bit i for member i of the set.
-    @return The standing words of the members whose bits are set, lowest first, and the quorum.
+    @notice What a quorum of signatures is judged by, in one call and one word an attestor.
+    @param mask Bit i for member i of the set; at least one.
+    @return The hot keys of the members whose bits are set, lowest first; the set's quorum and version.
     """
-    assert mask >> len(self.attestor_ids) == 0, "MemberRegistry: no such attestor"
-    words: DynArray[uint256, 32] = []
+    keys: DynArray[address, 32] = []
+    word: uint256 = 0
     rest: uint256 = mask
     for i: uint256 in range(32):
+        if rest & 1 == 1:
+            word = timeline.seat_words[i]
+            # An empty seat has no quorum either.
+            if word == 0:
+                break
+            keys.append(convert(word & timeline.KEY_MASK, address))
+        rest >>= 1
         if rest == 0:
             break
-        if rest & 1 == 1:
-            words.append(timeline.standing[self.attestor_ids[i]])
-        rest >>= 1
-    return words, self.quorum
+    assert rest == 0 and word != 0, "MemberRegistry: no such attestor"
+    return keys, (word >> QUORUM_SHIFT) & 255, word >> VERSION_SHIFT
 
 
 # --- council ---
@@ -62,13 +71,25 @@ def set_attestors(members: DynArray[bytes32, 32]):
     governance._only_council()
     count: uint256 = len(members)
     assert count > 0, "MemberRegistry: no attestors"
-    for i: uint256 in range(count, bound=32):
-        word: uint256 = timeline._known(members[i])
-        assert standing_word._roles(word) & standing_word.UTILITY != 0, "MemberRegistry: not a utility"
-        for j: uint256 in range(i, bound=32):
-            assert members[j] != members[i], "MemberRegistry: attestor twice"
     faulty: uint256 = (count - 1) // 3
+    quorum: uint256 = max(count // 2, (count + faulty) // 2) + 1
+    version: uint256 = self.attestor_version + 1
+    place: uint256 = 0
+    for member: bytes32 in self.attestor_ids:
+        timeline.seats[member] = 0
+        timeline.seat_words[place] = 0
+        place += 1
+    place = 0
+    for member: bytes32 in members:
+        word: uint256 = timeline._known(member)
+        assert standing_word._roles(word) & standing_word.UTILITY != 0, "MemberRegistry: not a utility"
+        assert timeline.seats[member] == 0, "MemberRegistry: attestor twice"
+        timeline.seat_words[place] = (
+            word & timeline.KEY_MASK | (quorum << QUORUM_SHIFT) | (version << VERSION_SHIFT)
+        )
+        place += 1
+        timeline.seats[member] = place
     self.attestor_ids = members
-    self.attestor_version += 1
-    self.quorum = max(count // 2, (count + faulty) // 2) + 1
-    log IMemberRegistry.AttestorsSet(version=self.attestor_version, members=members, quorum=self.quorum)
+    self.attestor_version = version
+    self.quorum = quorum
+    log IMemberRegistry.AttestorsSet(version=version, members=members, quorum=quorum)

@@ -22,26 +22,24 @@ def _verify(root: bytes32, count: uint256, index: uint256, leaf: bytes32, path: 
     if index >= count:
         return False
     place: uint256 = index
-    last: uint256 = count - 1
+    # Above its bits the node is on the tree's right edge: the last of its level.
+    inside: uint256 = index ^ (count - 1)
     node: bytes32 = leaf
     for sibling: bytes32 in path:
-        if last == 0:
-            return False
-        if place & 1 == 1:
-            node = keccak256(concat(0x01, sibling, node))
-        elif place == last:
-            # The right edge: the node rises unchanged until it is somebody's right child.
-            node = keccak256(concat(0x01, sibling, node))
-            for _: uint256 in range(64):
-                if place & 1 == 1 or place == 0:
-                    break
-                place >>= 1
-                last >>= 1
+        if inside != 0:
+            if place & 1 == 0:
+                node = keccak256(concat(0x01, node, sibling))
+            else:
+                node = keccak256(concat(0x01, sibling, node))
+            place >>= 1
+            inside >>= 1
         else:
-            node = keccak256(concat(0x01, node, sibling))
-        place >>= 1
-        last >>= 1
-    return last == 0 and node == root
+            # There it rises unchanged to where it is somebody's right child: once for each bit that is set.
+            if place == 0:
+                return False
+            place &= place - 1
+            node = keccak256(concat(0x01, sibling, node))
+    return inside == 0 and place == 0 and node == root
 
 
 @pure

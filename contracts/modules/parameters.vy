@@ -57,6 +57,9 @@ ANCHOR: immutable(uint64)
 config_version: public(uint256)
 configs: HashMap[uint256, Types.Config]
 config_digest: public(HashMap[uint256, bytes32])
+# What settling asks for, again in one word a version, of parts of 32 bits, the lowest first: publish time, row window,
+# claim window, allocation rule, number of runs.
+settling_words: HashMap[uint256, uint256]
 
 
 @deploy
@@ -151,7 +154,8 @@ def rule_terms(version: uint256) -> (uint64, uint64):
     @param version Config version.
     @return Rule (0 pro rata, 1 FIFO), number of runs.
     """
-    return self.configs[version].allocation_rule, convert(len(self.configs[version].run_deadlines), uint64)
+    terms: uint256 = self.settling_words[version]
+    return self._part(terms, 96), self._part(terms, 128)
 
 
 @view
@@ -162,7 +166,8 @@ def row_terms(version: uint256) -> (uint64, uint64, uint64):
     @param version Config version.
     @return Publish time, row window, claim window, in seconds.
     """
-    return self.configs[version].publish_time, self.configs[version].row_window, self.configs[version].claim_window
+    terms: uint256 = self.settling_words[version]
+    return self._part(terms, 0), self._part(terms, 32), self._part(terms, 64)
 
 
 @view
@@ -254,7 +259,23 @@ def _add(config: Types.Config):
     self.config_version = version
     self.configs[version] = config
     self.config_digest[version] = digest
+    self.settling_words[version] = (
+        convert(config.publish_time, uint256)
+        | (convert(config.row_window, uint256) << 32)
+        | (convert(config.claim_window, uint256) << 64)
+        | (convert(config.allocation_rule, uint256) << 96)
+        | (len(config.run_deadlines) << 128)
+    )
     log IMemberRegistry.ConfigSet(version=version, digest=digest, config=config)
+
+
+@pure
+@internal
+def _part(word: uint256, place: uint256) -> uint64:
+    """
+    @notice One parameter of a word; by their bounds each has at most 32 bits.
+    """
+    return convert((word >> place) & (2**32 - 1), uint64)
 
 
 @pure

@@ -63,6 +63,15 @@ def _commitment(record: Types.Commitment) -> bytes32:
 
 @pure
 @internal
+def _registered(number: uint64, record_hash: bytes32) -> bytes32:
+    """
+    @notice The hash under which a registered trade's commitment is kept.
+    """
+    return keccak256(abi_encode(number, record_hash))
+
+
+@pure
+@internal
 def _tree(root: bytes32, count: uint64) -> bytes32:
     """
     @notice The hash under which a posted allocation is kept.

@@ -20,12 +20,17 @@ UNTIL_SHIFT: constant(uint256) = 48
 COMPROMISED_SHIFT: constant(uint256) = 96
 TENURE_CONTRACT: constant(uint256) = 1 << 144
 TIME_MASK: constant(uint256) = 2**48 - 1
+KEY_MASK: constant(uint256) = 2**160 - 1
 
 # The newest standing word of each member.
 standing: public(HashMap[bytes32, uint256])
 # Its former words, oldest first, and how many.
 former: HashMap[bytes32, HashMap[uint256, uint256]]
 former_count: HashMap[bytes32, uint256]
+# Attestors' keys at hand: a member's seat in the set (its place + 1; 0 for none), and each place's word: bits 0-159 its
+# hot key of today, 160-167 the set's quorum, 168-255 the set's version (modules/attestor_set.vy).
+seats: HashMap[bytes32, uint256]
+seat_words: uint256[32]
 # To whom a hot key belongs, for ever, and its tenure.
 key_owner: HashMap[address, bytes32]
 tenure: HashMap[address, uint256]
@@ -93,6 +98,30 @@ def check_parties(parties: DynArray[Types.Party, 12], at: uint64, version: uint2
     return 0
 
 
+@view
+@external
+def check_signers(parties: DynArray[Types.Party, 12], version: uint256) -> uint256:
+    """
+    @notice Whether members that sign now are active, hold roles, and hold keys or did within the grace.
+    @param parties Members, the roles that each must hold, and the keys that signed for them, none zero.
+    @param version The config version whose key grace counts.
+    @return Of the first party that fails: 3 where it is unknown or suspended, else 1 where it lacks a role, else 2 where
+            the key is not its key as `check_parties` says. 0 where none fails.
+    """
+    for party: Types.Party in parties:
+        word: uint256 = self.standing[party.member]
+        if word & (standing_word.KNOWN | standing_word.SUSPENDED) != standing_word.KNOWN:
+            return 3
+        if standing_word._roles(word) & party.roles != party.roles:
+            return 1
+        if word & (standing_word.CONTRACT | (2**160 - 1)) == convert(party.key, uint256):
+            continue
+        grace: uint256 = convert(parameters.configs[version].key_grace, uint256)
+        if not self._was_key(party.member, party.key, block.timestamp, grace):
+            return 2
+    return 0
+
+
 # --- internals ---
 
 
@@ -119,6 +148,9 @@ def _set_standing(member: bytes32, word: uint256):
         self.former_count[member] = count + 1
     new: uint256 = (word & ~(TIME_MASK << standing_word.SINCE_SHIFT)) | (block.timestamp << standing_word.SINCE_SHIFT)
     self.standing[member] = new
+    seat: uint256 = self.seats[member]
+    if seat != 0:
+        self.seat_words[seat - 1] = (self.seat_words[seat - 1] & ~KEY_MASK) | (new & KEY_MASK)
     log IMemberRegistry.StandingChanged(member=member, word=new)
 
 

@@ -297,7 +297,9 @@ class Scene(TradingScene):
         answers["MemberRegistry", "domain_separator"] = self.domain.separator
         answers["MemberRegistry", "config_digest", 1] = CONFIG.digest()
         for one in self.commitments:
-            answers["TradeBook", "commitment", one.number] = preimages.commitment_record(one.commitment)
+            record, record_hash = one.commitment, preimages.commitment_record(one.commitment)
+            answers["TradeBook", "commitment", one.number] = record_hash if record.sequence else bytes(32)
+            answers["TradeBook", "registered", record.root] = preimages.registered_record(one.number, record)
         for (payer, payee), pair in self.pairs.items():
             answers["SettlementEscrow", "pair", CYCLE, payer, payee] = pair.word
         for member, amount in self.free.items():

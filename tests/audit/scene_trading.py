@@ -160,7 +160,7 @@ class TradingScene:
         digest = self.domain.digest(trade)
         record = preimages.registered_commitment(trade, digest, CYCLE, self.chain.time + 1)
         number = len(self.commitments) + 1
-        told = {"record": asdict(record), "trade": asdict(trade), "locks": []}
+        told = {"trade_digest": digest, "trade": asdict(trade), "locks": []}
         self.chain.emit("TradeBook", "TradeRegistered", number=number, cycle=CYCLE, **told)
         self._committed(RecordedCommitment(number, record), ())
         self._place(trade, digest, number, 0, ())

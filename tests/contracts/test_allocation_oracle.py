@@ -175,7 +175,7 @@ def test_all_runs(market: Market) -> None:
     with boa.reverts("AllocationOracle: not in the intake"):
         post(market, "utility_a", allocation_of(market, "utility_a", run=4))
     assert market.oracle.inputs(CYCLE, 4) == ZERO_HASH
-    assert len(market.oracle.side_view(CYCLE, b"\1" * 32, b"\2" * 32, DIGEST, 0).posted) == 4
+    assert len(market.oracle.side_view(CYCLE, 4, b"\1" * 32, b"\2" * 32, DIGEST, 0).posted) == 4
 
 
 # --- pauses ---
@@ -471,14 +471,15 @@ def test_side_view(market: Market) -> None:
         market.oracle.mark_void(CYCLE, 0, utility, METER, SLOT, 1)
         market.oracle.mark_twice(CYCLE, 0, utility, DIGEST, 1)
     tree = preimages.posted_tree(b"\1" * 32, 5)
-    view = market.oracle.side_view(CYCLE, utility, group, DIGEST, 1)
+    view = market.oracle.side_view(CYCLE, 1, utility, group, DIGEST, 1)
     assert (list(view.posted), view.void_runs, view.marks) == ([tree], 1, 1 << 16)
     seal_next(market)
     seal_next(market)
     post(market, "utility_a", allocation_of(market, "utility_a", b"\2" * 32, 6, run=2))
-    view = market.oracle.side_view(CYCLE, utility, group, DIGEST, 1)
-    assert list(view.posted) == [tree, ZERO_HASH, preimages.posted_tree(b"\2" * 32, 6)]
-    nothing = market.oracle.side_view(CYCLE, member_id(market, "utility_b"), group, DIGEST, 0)
+    for run, length in ((0, 1), (1, 2), (2, 3), (3, 3), (2**32 - 1, 3)):
+        view = market.oracle.side_view(CYCLE, run, utility, group, DIGEST, 1)
+        assert list(view.posted) == [tree, ZERO_HASH, preimages.posted_tree(b"\2" * 32, 6)][:length]
+    nothing = market.oracle.side_view(CYCLE, 2, member_id(market, "utility_b"), group, DIGEST, 0)
     assert (list(nothing.posted), nothing.marks) == ([ZERO_HASH] * 3, 0)
 
 

@@ -775,11 +775,11 @@ def test_quorum_follows_from_the_number(market: Market, registry: Any, count: in
     assert quorum == {4: 3, 7: 5, 10: 7, 21: 14}.get(count, quorum)
     assert events(registry) == [("AttestorsSet", {"version": 2, "members": ids, "quorum": quorum})]
     assert (registry.quorum(), registry.attestor_version(), registry.attestors()) == (quorum, 2, ids)
-    words = [registry.standing(identity) for identity in ids]
+    keys = [to_checksum_address(member(name).address) for name in names]
     everyone = (1 << count) - 1
-    for mask in {0, 1, everyone, 1 << (count - 1), everyone & 0xAAAAAAAA, everyone & 0x55555555}:
-        assert registry.attestors_in(mask) == ([words[bit] for bit in range(count) if mask >> bit & 1], quorum)
-    for mask in (1 << count, everyone << 1, 1 << 255, 2**256 - 1):
+    for mask in {1, everyone, 1 << (count - 1), everyone & 0xAAAAAAAA, everyone & 0x55555555} - {0}:
+        assert registry.attestors_in(mask) == ([keys[bit] for bit in range(count) if mask >> bit & 1], quorum, 2)
+    for mask in (0, 1 << count, everyone << 1, 1 << 255, 2**256 - 1):
         with boa.reverts("MemberRegistry: no such attestor"):
             registry.attestors_in(mask)
 
@@ -809,6 +809,30 @@ def test_an_attestor_stays_a_utility_until_another_takes_its_place(market: Marke
     by_council(market, "set_roles", who.id, GRID_OPERATOR)
     by_council(market, "remove", who.id)
     assert registry.quorum() == 2
+
+
+def test_attestors_keys_are_those_of_today(market: Market, registry: Any) -> None:
+    names = list(ATTESTORS)
+    keys = [to_checksum_address(market.members[name].address) for name in names]
+    assert registry.attestors_in(15) == (keys, 3, 1)
+    who = market.members[names[1]]
+    key = to_checksum_address(keccak256(b"another hot key")[12:])
+    change_key(market, who.name, key)
+    keys[1] = key
+    assert registry.attestors_in(15) == (keys, 3, 1)
+    # Suspended it keeps its key, called compromised it has none; a smaller set leaves no seat behind.
+    by_council(market, "suspend", who.id, True)
+    assert registry.attestors_in(15) == (keys, 3, 1)
+    compromise(market, who.name, key)
+    keys[1] = ZERO
+    assert registry.attestors_in(15) == (keys, 3, 1)
+    by_council(market, "set_attestors", [market.members[name].id for name in names[2:]])
+    assert registry.attestors_in(3) == (keys[2:], 2, 2)
+    with boa.reverts("MemberRegistry: no such attestor"):
+        registry.attestors_in(4)
+    # Whoever left the set moves no seat.
+    change_key(market, names[0], "0x" + keccak256(b"a third hot key")[12:].hex())
+    assert registry.attestors_in(3) == (keys[2:], 2, 2)
 
 
 # --- parameters ---

@@ -464,7 +464,7 @@ def test_quorum(scene: Scene) -> None:
         (0b111, signatures[:2], "Settlement: not a quorum"),
         (four_mask, four, "Settlement: not a quorum"),
         (0b11, signatures, "Settlement: not a quorum"),
-        (0, [], "Settlement: not a quorum"),
+        (0, [], "MemberRegistry: no such attestor"),
         (0b1011, signatures, "Settlement: not attestor's key"),
         (mask, [signatures[1], signatures[0], signatures[2]], "Settlement: not attestor's key"),
         (mask, [signatures[0]] * 3, "Settlement: not attestor's key"),

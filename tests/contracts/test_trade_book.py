@@ -80,6 +80,10 @@ def test_commit_batch(market: Market) -> None:
     assert market.book.commitment_count() == 1
     assert market.book.commitment(1) == preimages.commitment_record(record)
     assert market.book.commitment(2) == ZERO_HASH
+    assert market.book.is_commitment(1, astuple(record))
+    assert not market.book.is_commitment(2, astuple(record))
+    assert not market.book.is_commitment(1, astuple(replace(record, count=record.count + 1)))
+    assert not market.book.is_commitment(1, astuple(replace(record, sequence=0)))
     assert market.book.last_sequence(batch.platform_a, batch.platform_b) == 1
     assert market.oracle.config_version(CYCLE) == 1
     acts = preimages.accumulate(
@@ -385,10 +389,15 @@ def test_register_trade(market: Market) -> None:
     record = preimages.registered_commitment(trade, digest, CYCLE, MORNING)
     [event] = events(market.book, "TradeRegistered")
     assert (event["number"], event["cycle"], event["locks"]) == (1, CYCLE, [])
-    assert tuple(event["record"]) == astuple(record)
+    assert event["trade_digest"] == digest
     assert tuple(event["trade"])[:15] == astuple(trade)[:15]
     assert tuple(event["trade"].rates) == trade.rates
-    assert market.book.commitment(1) == preimages.commitment_record(record)
+    assert market.book.commitment(1) == ZERO_HASH
+    assert market.book.registered(preimages.trade_leaf(digest)) == preimages.registered_record(1, record)
+    assert market.book.is_commitment(1, astuple(record))
+    assert not market.book.is_commitment(2, astuple(record))
+    assert not market.book.is_commitment(1, astuple(replace(record, committed_at=MORNING + 1)))
+    assert not market.book.is_commitment(1, astuple(replace(record, sequence=1)))
     assert market.book.is_place_registered(digest)
     assert market.book.contracted(digest, 2_000) == 2_000
     with boa.reverts("TradeBook: registered already"):
@@ -399,9 +408,11 @@ def test_register_trade(market: Market) -> None:
 def test_registered_platforms_are_sorted(market: Market, buyer: str) -> None:
     seller = "platform_b" if buyer == "platform_a" else "platform_a"
     changes: dict[str, Any] = {"buyer_platform": member_id(market, buyer), "seller_platform": member_id(market, seller)}
-    register(market, trade_of(market, **changes))
-    [event] = events(market.book, "TradeRegistered")
-    assert event["record"].platform_a < event["record"].platform_b
+    trade = trade_of(market, **changes)
+    register(market, trade)
+    record = preimages.registered_commitment(trade, market.domain.digest(trade), CYCLE, MORNING)
+    assert record.platform_a < record.platform_b
+    assert market.book.is_commitment(1, astuple(record))
 
 
 def test_register_with_locks(market: Market) -> None:
@@ -494,9 +505,11 @@ def test_valid_until_the_second(market: Market) -> None:
 def test_all_signers_sign(market: Market) -> None:
     trade = trade_of(market)
     signatures = market.sign_all(trade.signers, trade)
-    for given in (signatures[:3], [], [*signatures, signatures[0]]):
+    for given in (signatures[:3], []):
         with boa.reverts("TradeBook: not its signers' signatures"):
             market.book.register_trade(astuple(trade), given, [], [], [])
+    with boa.reverts("TradeBook: signature too many"):
+        market.book.register_trade(astuple(trade), [*signatures, signatures[0]], [], [], [])
     with boa.reverts("TradeBook: not a party's key"):
         market.book.register_trade(astuple(trade), [*signatures[:3], signatures[0]], [], [], [])
     for bad in ((29, *signatures[3][1:]), astuple(NO_SIGNATURE)):

@@ -300,11 +300,11 @@ class Scene(DeployedMarket):
                 daemon.store.place(mine, cycle)
 
     def curtail(self, utility: str, placed: PlacedTrade, wh: int) -> None:
-        """A utility lowers a batched or registered trade before its slot begins."""
+        """A utility lowers a batched trade before its slot begins."""
         commitment = next(
             event["record"]
-            for event in self.contracts["TradeBook"].events()
-            if event.name in ("BatchCommitted", "TradeRegistered") and event["number"] == placed.number
+            for event in self.contracts["TradeBook"].events(name="BatchCommitted")
+            if event["number"] == placed.number
         )
         curtailment = Curtailment(placed.number, placed.index, wh, 1)
         place = (placed.number, commitment, placed.index, list(placed.path))

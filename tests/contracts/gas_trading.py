@@ -1,0 +1,216 @@
+"""Gas of commitments, curtailments, allocations and what is marked on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple
+from functools import partial
+from typing import Any
+
+import boa  # type: ignore[import-untyped]
+
+from settlement import merkle, preimages, typed_data
+from settlement.hashing import keccak256
+from settlement.trade import Contest, Curtailment, Demand, FigureAgreement, Lock, Ruling, TradeBatch, TradeLocks
+from tests.contracts.gas import Measured, chain, measure
+from tests.contracts.market import Market, at_time
+from tests.contracts.trading import (
+    CONFIG,
+    CYCLE,
+    END,
+    allocation_of,
+    batch_of,
+    commit,
+    commit_one,
+    deadline,
+    deploy_trading,
+    leaf_of,
+    member_id,
+    post,
+    register,
+    trade_of,
+)
+
+LEVELS = (10, 16, 20, 24)
+WITH_DISPUTES = ("RevenueFlows", "TradeBook", "AllocationOracle", "AllocationFaults", "SettlementEscrow")
+ARBITERS = tuple(keccak256(b"arbiter", bytes([number])) for number in range(5))
+
+
+def deep(leaf: bytes, levels: int) -> tuple[bytes, int, tuple[bytes, ...]]:
+    """Root, count and path of a tree of 2^levels leaves whose first is this one."""
+    path = tuple(keccak256(b"sibling", bytes([level])) for level in range(levels))
+    node = leaf
+    for sibling in path:
+        node = merkle.hash_node(node, sibling)
+    return node, 2**levels, path
+
+
+def commitments(everything: bool) -> Iterator[Measured]:
+    """Batches with locks; the size of a batch does not matter."""
+    targets = {0: 105_000, 1: None, 4: 225_000}
+    for count, target in targets.items():
+        with chain():
+            market = deploy_trading()
+            commit(market, batch_of(market, [trade_of(market)]))
+            a, b = sorted((member_id(market, "platform_a"), member_id(market, "platform_b")))
+            payees = sorted(member_id(market, f"utility_{letter}") for letter in "abc")
+            locks = (*(Lock(a, payee, 1_000_000) for payee in payees), Lock(b, payees[0], 2_000_000))[:count]
+            batch = batch_of(market, [], sequence=2, count=10_000, root=keccak256(b"root"), locks=locks)
+            yield measure(
+                "commit a batch of any size",
+                f"2 signatures, {count or 'no'} new lock{'s' if count > 1 else ''}",
+                market.book,
+                _committing(market, batch),
+                target,
+            )
+
+
+def _committing(market: Market, batch: TradeBatch) -> Any:
+    signatures = market.sign_all(tuple(batch.signers), batch)
+    return partial(market.book.commit_batch, astuple(batch), signatures, [])
+
+
+def registrations(everything: bool) -> Iterator[Measured]:
+    """Single trades, every signature verified."""
+    for count, target in ((0, 170_000), (2, 200_000)):
+        with chain():
+            market = deploy_trading()
+            register(market, trade_of(market))
+            trade = trade_of(market, 1)
+            payer = member_id(market, "platform_a")
+            others = [(member_id(market, "platform_b"), 10_000_000), (member_id(market, "utility_b"), 800_000)]
+            locks = tuple(Lock(payer, *other) for other in sorted(others))[:count]
+            payers = (payer,) if locks else ()
+            arguments = (
+                astuple(trade),
+                market.sign_all(trade.signers, trade),
+                [astuple(lock) for lock in locks],
+                market.sign_all(payers, TradeLocks(market.domain.digest(trade), locks)),
+                [],
+            )
+            yield measure(
+                "register a trade",
+                f"4 signatures, {count or 'no'} new lock{'s' if count else ''}",
+                market.book,
+                partial(market.book.register_trade, *arguments),
+                target,
+            )
+
+
+def curtailments(everything: bool) -> Iterator[Measured]:
+    """A utility lowers a trade that is alone in its batch."""
+    with chain():
+        market = deploy_trading()
+        trade, place = commit_one(market)
+        value = Curtailment(place.number, 0, 1_000, 7)
+        signatures = [market.sign("utility_a", value)]
+        yield measure(
+            "curtail a trade",
+            "1 signature, a batch of 1",
+            market.book,
+            partial(market.book.curtail, astuple(value), astuple(place), astuple(trade), signatures, []),
+        )
+
+
+def allocations(everything: bool) -> Iterator[Measured]:
+    """Posting, and the crank."""
+    with chain():
+        market = deploy_trading()
+        commit_one(market)
+        at_time(END)
+        post(market, "utility_a")
+        value = allocation_of(market, "utility_b")
+        signature = market.sign("utility_b", value)
+        oracle = market.oracle
+        yield measure("post an allocation", "", oracle, partial(oracle.post, astuple(value), signature, []), 80_000)
+        at_time(deadline())
+        yield measure("open a window", "", oracle, partial(oracle.open_window, CYCLE))
+        boa.env.evm.patch.block_number += CONFIG.window_blocks
+        at_time(deadline() + CONFIG.window)
+        yield measure("seal a run", "run 0", oracle, partial(oracle.seal, CYCLE))
+
+
+def voids(everything: bool) -> Iterator[Measured]:
+    """Groups voided by their own leaf, or by the trade."""
+    for levels in LEVELS if everything else (20,):
+        for way in ("rule", "trade"):
+            with chain():
+                market = deploy_trading()
+                trade, _ = commit_one(market)
+                wrong = {"allocated_wh": 1} if way == "rule" else {"meter": keccak256(b"another meter")}
+                leaf = leaf_of(market, trade, 1, **wrong)
+                root, count, path = deep(preimages.allocation_leaf(leaf), levels)
+                at_time(END)
+                post(market, "utility_b", allocation_of(market, "utility_b", root, count))
+                at_time(deadline())
+                arguments = [CYCLE, member_id(market, "utility_b"), (0, root, count, 0, astuple(leaf), list(path))]
+                void = market.faults.void_by_rule
+                if way == "trade":
+                    arguments.append(astuple(trade))
+                    void = market.faults.void_by_trade
+                yield measure(
+                    "void a group",
+                    f"by {way}, {levels} levels",
+                    market.faults,
+                    partial(void, *arguments),
+                    150_000 if levels == 20 else None,
+                )
+
+
+def disputes(everything: bool) -> Iterator[Measured]:
+    """Demand, answer, contest, agreement, ruling, on trees of 20 levels."""
+    for kind in ("agreement", "ruling"):
+        with chain():
+            market = deploy_trading(only=(*WITH_DISPUTES, "DepositToken", "Arbiters", "Disputes", "TradeResult"))
+            with boa.env.prank(market.council):
+                market.arbiters.set_arbiters(["0x" + typed_data.address_of(key).hex() for key in ARBITERS])
+            trade, place = commit_one(market)
+            first = leaf_of(market, trade, 1)
+            at_time(END)
+            root, count, path = deep(preimages.allocation_leaf(first), 20)
+            post(market, "utility_b", allocation_of(market, "utility_b", root, count))
+            at_time(deadline())
+            yield from _disputed(market, trade, place, (0, root, count, 0, astuple(first), list(path)), kind)
+
+
+def _disputed(market: Market, trade: Any, place: Any, evidence: Any, kind: str) -> Iterator[Measured]:
+    who, digest, case = member_id(market, "platform_a"), market.domain.digest(trade), market.disputes
+    shown_trade = astuple(place), astuple(trade), market.sign_all(trade.signers, trade)
+    demand = Demand(CYCLE, 0, who, digest, 1)
+    contest = Contest(CYCLE, 0, who, digest, 1, keccak256(b"evidence"))
+    by_demand, by_contest = market.sign("platform_a", demand), market.sign("platform_a", contest)
+    if kind == "agreement":
+        yield measure(
+            "demand an allocation leaf",
+            "4 signatures of the trade",
+            case,
+            partial(case.demand, astuple(demand), by_demand, [], *shown_trade, []),
+        )
+        yield measure("answer a demand", "20 levels", case, partial(case.answer, CYCLE, astuple(trade), 1, evidence))
+    line = measure(
+        "contest a reading",
+        "4 signatures of the trade, 20 levels",
+        case,
+        partial(case.contest, astuple(contest), by_contest, [], *shown_trade, [evidence]),
+        205_000,
+    )
+    if kind == "ruling":
+        yield line
+        found = Ruling(CYCLE, digest, 1, 1_500)
+        keys = ARBITERS[: market.config.arbiter_quorum]
+        ruled = [astuple(typed_data.sign(key, market.domain.digest(found))) for key in keys]
+        yield measure(
+            "rule on a reading",
+            f"{len(keys)} of {len(ARBITERS)} arbiters",
+            case,
+            partial(case.rule, astuple(found), astuple(trade), 2 ** len(keys) - 1, ruled),
+        )
+        return
+    agreed = FigureAgreement(CYCLE, digest, 1, 1_500)
+    signed = market.sign_all(trade.signers, agreed)
+    yield measure(
+        "agree on a reading", "4 signers", case, partial(case.agree, astuple(agreed), astuple(trade), signed, [])
+    )
+
+
+OPERATIONS = (commitments, registrations, curtailments, allocations, voids, disputes)
