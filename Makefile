@@ -21,8 +21,8 @@ test: setup ## all tests but those of whole markets; options through ARGS=
 	@$(BIN)/pytest -n 2 --ignore=tests/acceptance $(ARGS)
 	@$(BIN)/pytest tests/acceptance/test_bad_input.py $(ARGS)
 
-test-market: setup ## whole markets of processes: figures, tampering, faults, interruption; needs an idle machine
-	@$(BIN)/pytest --timeout 1500 tests/acceptance $(ARGS)
+test-market: setup ## whole markets of processes: figures, tampering, faults, interruption
+	@$(BIN)/pytest --timeout 1500 tests/acceptance --ignore=tests/acceptance/test_bad_input.py $(ARGS)
 
 test-postgres: setup ## the tests of the database on PostgreSQL, which is started for it and removed afterwards
 	@$(BIN)/python -m scripts.postgres $(BIN)/pytest -n 2 -m postgres $(ARGS)
