@@ -121,10 +121,10 @@ def logs_that_outlive_their_block(patch: pytest.MonkeyPatch) -> None:
 def evidence_kept_over_a_rewind(patch: pytest.MonkeyPatch) -> None:
     brought_up = ChainView._brought_up
 
-    def blind(self: ChainView, selection: Any, kept: Any) -> Any:
+    def blind(self: ChainView, selection: Any, kept: Any, mark: Any) -> Any:
         if kept is not None:
-            kept = replace(kept, mark=replace(kept.mark, rewinds=self._mark().rewinds))
-        return brought_up(self, selection, kept)
+            kept = replace(kept, mark=replace(kept.mark, rewinds=mark.rewinds))
+        return brought_up(self, selection, kept, mark)
 
     patch.setattr(ChainView, "_brought_up", blind)
 

@@ -19,6 +19,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from audit.node import NodeChain
+from chain.evidence import Evidence
 from member.config import MemberConfig
 from member.daemon import Daemon, Stage
 from member.desk import counting, served_leaves
@@ -300,12 +302,9 @@ class Scene(DeployedMarket):
                 daemon.store.place(mine, cycle)
 
     def curtail(self, utility: str, placed: PlacedTrade, wh: int) -> None:
-        """A utility lowers a batched trade before its slot begins."""
-        commitment = next(
-            event["record"]
-            for event in self.contracts["TradeBook"].events(name="BatchCommitted")
-            if event["number"] == placed.number
-        )
+        """A utility lowers a batched or registered trade before its slot begins."""
+        events = NodeChain(self.record, self.rpc).events()
+        commitment = Evidence(tuple(events)).commitments[placed.number].record
         curtailment = Curtailment(placed.number, placed.index, wh, 1)
         place = (placed.number, commitment, placed.index, list(placed.path))
         signatures = self._sign((self.id(utility),), curtailment)
