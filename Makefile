@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test test-market test-postgres migration lint format types imports gates vectors coverage bench-gas readme clean
+.PHONY: help setup setup-run demo test test-law test-market test-postgres migration lint format types imports gates vectors coverage bench-gas mutants readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -17,9 +17,12 @@ setup-run:
 demo: setup-run ## the demo market, from real homes to verified money; options through ARGS=
 	@$(BIN)/clearwatt demo $(ARGS)
 
-test: setup ## all tests but those of whole markets; options through ARGS=
-	@$(BIN)/pytest -n 2 --ignore=tests/acceptance $(ARGS)
+test: setup ## all tests but those of whole markets and of the whole law; options through ARGS=
+	@$(BIN)/pytest -n 2 --ignore=tests/acceptance --ignore=tests/contracts/law $(ARGS)
 	@$(BIN)/pytest tests/acceptance/test_bad_input.py $(ARGS)
+
+test-law: setup ## a state machine plays all contracts against a model; options through ARGS=
+	@$(BIN)/pytest --timeout 0 tests/contracts/law $(ARGS)
 
 test-market: setup ## whole markets of processes: figures, tampering, faults, interruption
 	@$(BIN)/pytest --timeout 1500 tests/acceptance --ignore=tests/acceptance/test_bad_input.py $(ARGS)
@@ -59,6 +62,9 @@ coverage: setup ## contract tests, with the lines and conditions of the contract
 
 bench-gas: setup ## what every operation costs, into docs/gas.md; ARGS=--snapshot renews what the tests compare with
 	@$(BIN)/python -m scripts.bench_gas $(ARGS)
+
+mutants: setup ## do the tests notice what is wrong in a contract? goes on where it was stopped; options through ARGS=
+	@$(BIN)/python -m scripts.mutants $(ARGS)
 
 readme: demo ## the README's figures, from a run of the demo
 	@$(BIN)/python scripts/readme_figures.py

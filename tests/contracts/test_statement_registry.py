@@ -117,6 +117,13 @@ def test_a_month_is_a_month(market: Market, statements: Any, period: int) -> Non
         statements.finalise(astuple(said), [market.sign("platform_a", said)], [])
 
 
+@pytest.mark.parametrize("period", [202_601, 202_612])
+def test_a_year_s_first_and_last_month_are_months(market: Market, statements: Any, period: int) -> None:
+    said = replace(own(market), period=period)
+    statements.finalise(astuple(said), [market.sign("platform_a", said)], [])
+    assert statements.statement(said.member, bytes(32), said.subject, period) == said.digest
+
+
 def test_a_digest_is_needed(market: Market, statements: Any) -> None:
     said = replace(own(market), digest=bytes(32))
     with boa.reverts("StatementRegistry: no digest"):

@@ -1,0 +1,93 @@
+"""How the state machine plays, and for how long: always the same examples, unless the environment asks for others.
+
+A part of it is Hypothesis's, which leaves out some rules in each example and so finds what only happens where others do
+not interfere; the rest is plain chance with weights, which goes deeper into what takes many parties. With
+`CLEARWATT_LAW_EXAMPLES=2000` so many are played, from random seeds; what Hypothesis finds is then shrunk.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from random import Random
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.contracts.law.machine import Law
+
+STEPS = 45
+EXAMPLES = 270
+LONGER = "CLEARWATT_LAW_EXAMPLES"
+
+# How much more often than once a rule is taken in plain play.
+WEIGHTS = {
+    "register_trade": 3,
+    "post": 2,
+    "demand": 2.5,
+    "contest": 1.5,
+    "end_contest": 2,
+    "claim": 3,
+    "attest": 2,
+    "wait": 2,
+    "watch_now": 0.3,
+    "strike_row": 4,
+    "strike_claim": 3,
+    "apply_claim": 4,
+    "demand_leaf": 6,
+    "answer_leaf": 3,
+    "refute_answer": 3,
+    "strike_unanswered": 2,
+    "fall_due": 2,
+    "notify": 2,
+    "say_what_arrived": 4,
+}
+
+
+def play(examples: int) -> None:
+    """Plays so many examples; raises what the first failing one raises."""
+    longer = os.environ.get(LONGER)
+    examples = int(longer) if longer else examples
+    first = secrets.randbelow(2**32) if longer else 0
+    for number in range(examples * 3 // 4):
+        play_plainly(first + number)
+    play_by_hypothesis(examples // 4, is_random=bool(longer))
+
+
+def play_plainly(seed: int) -> None:
+    """One example: every step takes any rule that is enabled, by its weight."""
+    rng = Random(seed)
+    state = Law.setup_state()
+    law = Law()
+    try:
+        law.begin(seed=rng.getrandbits(48))
+        for _ in range(STEPS):
+            for one in state.invariants:
+                one.function(law)
+            enabled = [one for one in state.rules if all(holds(law) for holds in one.preconditions)]
+            weights = [WEIGHTS.get(one.function.__name__, 1) for one in enabled]
+            rule = rng.choices(enabled, weights)[0]
+            rule.function(law, **{name: rng.getrandbits(48) for name in rule.arguments})
+        for one in state.invariants:
+            one.function(law)
+    except Exception as failure:
+        failure.add_note(f"by play_plainly({seed})")
+        raise
+    finally:
+        law.teardown()
+
+
+def play_by_hypothesis(examples: int, is_random: bool) -> None:
+    """The same machine as Hypothesis plays it."""
+    # Explaining and shrinking run a failing example many times over: not where it shall only be found.
+    phases = (Phase.generate, Phase.shrink) if is_random else (Phase.generate,)
+    profile = settings(
+        max_examples=examples,
+        stateful_step_count=STEPS,
+        derandomize=not is_random,
+        database=None,
+        deadline=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Law, settings=profile)
