@@ -33,7 +33,7 @@ class PeerSilent(MemberError):
     """A member gave no answer: it cannot be reached, took too long, or answered with what is no answer of ours."""
 
     def __init__(self, peer: str, what: str) -> None:
-        super().__init__(f"{peer}: {what}")
+        super().__init__(f"{peer}: no answer: {what}")
         self.peer = peer
         self.what = what
 

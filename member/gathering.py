@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from chain.evidence import Evidence
 from member.board import Waiting
@@ -15,6 +15,9 @@ from settlement.errors import SettlementError
 from settlement.hashing import Hash32
 from settlement.placed import Side
 from store.records import ServedLeaf
+
+NOT_READY: Final = ("allocation-unknown", "try-again")
+"""What a utility says that has posted, but does not know it yet."""
 
 Sides = frozenset[tuple[Hash32, int]]
 """Trade digests with a side."""
@@ -66,7 +69,8 @@ class Gathering:
             try:
                 did = self._fetch(cycle, run, utility)
             except (PeerSilent, PeerRefused, SettlementError) as error:
-                waiting.append(Waiting(cycle, f"leaves of {len(lacking)} trades: {error}", (utility,), run=run))
+                reason = f"leaves of {len(lacking)} trades: {_why(error)}"
+                waiting.append(Waiting(cycle, reason, (utility,), run=run))
                 return False
             lacking -= _sides(self._kept(cycle, run, utility, posted))
         if lacking:
@@ -105,6 +109,14 @@ class Gathering:
                 raise SettlementError(f"leaves[{place}]", one.position, fault)
         self._daemon.store.keep_leaves(cycle, run, served)
         return bool(served)
+
+
+def _why(error: Exception) -> str:
+    """Why there are no leaves yet. A utility that has not yet followed the chain to its own posting says so, and is
+    asked again a moment later: as long as nothing that it served was looked at, it has not answered."""
+    if isinstance(error, PeerRefused) and error.problem.code in NOT_READY:
+        return f"{error.peer}: no answer yet: {error.problem.detail}"
+    return str(error)
 
 
 def _sides(served: Sequence[ServedLeaf]) -> Sides:

@@ -135,7 +135,7 @@ class Peers:
         """A member by subscriber id or member id. Raises PeerSilent for one without an address."""
         found = self._peers.get(member_id(to) if isinstance(to, str) else to)
         if found is None:
-            raise PeerSilent(to if isinstance(to, str) else "0x" + to.hex(), "has no address here")
+            raise PeerSilent(to if isinstance(to, str) else "0x" + to.hex(), "no address here")
         return found
 
     def get(self, to: str | Hash32, path: str) -> Any:

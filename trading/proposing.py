@@ -246,7 +246,7 @@ class ProposingStage:
         key = f"{self._market.domain.digest(batch).hex()}-{self._market.head().number}"
         try:
             if gateway is None:
-                raise PeerSilent("gateway", "has no address here")
+                raise PeerSilent("gateway", "no address here")
             gateway.post("/v1/batches", body, idempotency_key=key)
         except (PeerSilent, PeerRefused) as error:
             self._waiting.append(Waiting(batch.cycle, f"batch {batch.sequence}: {error}", pair=kept.pair))

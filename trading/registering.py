@@ -83,7 +83,7 @@ class RegisteringStage:
     def _gateway(self) -> Peer:
         gateway = self._daemon.peers.gateway
         if gateway is None:
-            raise PeerSilent("gateway", "has no address here")
+            raise PeerSilent("gateway", "no address here")
         return gateway
 
     def _missing(self, cycle: int, trades: Sequence[OpenTrade]) -> Iterator[Waiting]:

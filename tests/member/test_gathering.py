@@ -116,7 +116,7 @@ def test_a_leaf_that_is_not_proven_is_not_kept(
 def test_what_is_not_served_is_waited_for(scene: Scene, serving: Serving, placed: tuple[PlacedTrade, ...]) -> None:
     leaves = scene.allocate("eastpower", placed)
     scene.settle_down()
-    assert "try-again" in reason(scene) or "HTTP 503" in reason(scene)
+    assert reason(scene) == "leaves of 4 trades: eastpower.example: no answer yet: not ready"
     serving.leaves = leaves[:3]
     scene.daemons["sunmarket"].peers.heard(scene.id("eastpower"))
     scene.settle_down()

@@ -215,9 +215,9 @@ def test_members_without_an_address(make_peers: Callable[..., Peers]) -> None:
     stranger = member_id("stranger.example")
     assert peers.knows(member_id(OTHER))
     assert not peers.knows(stranger)
-    with pytest.raises(PeerSilent, match=r"^stranger.example: has no address here$"):
+    with pytest.raises(PeerSilent, match=r"^stranger.example: no answer: no address here$"):
         peers.get("stranger.example", "/")
-    with pytest.raises(PeerSilent, match=rf"^0x{stranger.hex()}: has no address here$"):
+    with pytest.raises(PeerSilent, match=rf"^0x{stranger.hex()}: no answer: no address here$"):
         peers.get(stranger, "/")
 
 
