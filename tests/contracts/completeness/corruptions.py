@@ -75,10 +75,16 @@ def of_fitted(leaves: Sequence[AllocationLeaf], field: str, rule: int) -> Iterat
         leaf = lie.leaves[place]
         if leaf.contracted_total_wh == 0:
             continue  # a share of nothing follows from no rule
-        share = share_rule(rule)(leaf.meter_wh, leaf.contracted_wh, leaf.contracted_before, leaf.contracted_total_wh)
-        if leaf.status != MISSING and share != leaf.allocated_wh and share < 1 << 64:
-            fitted = (*lie.leaves[:place], replace(leaf, allocated_wh=share), *lie.leaves[place + 1 :])
-            yield Corruption(f"{field}, fitted", f"{lie.said}, fitted", fitted, (place,))
+        other = fitted(leaf, rule)
+        if leaf.status != MISSING and other != leaf and other.allocated_wh < 1 << 64:
+            leaves = (*lie.leaves[:place], other, *lie.leaves[place + 1 :])
+            yield Corruption(f"{field}, fitted", f"{lie.said}, fitted", leaves, (place,))
+
+
+def fitted(leaf: AllocationLeaf, rule: int) -> AllocationLeaf:
+    """The leaf with the allocation that follows from its other fields."""
+    share = share_rule(rule)(leaf.meter_wh, leaf.contracted_wh, leaf.contracted_before, leaf.contracted_total_wh)
+    return replace(leaf, allocated_wh=share)
 
 
 def of_tree(leaves: Sequence[Leaf]) -> Iterator[Corruption[Leaf]]:

@@ -13,11 +13,11 @@ import boa  # type: ignore[import-untyped]
 import pytest
 
 from settlement import typed_data
-from settlement.allocation import share_rule
 from settlement.config import PRO_RATA
 from settlement.hashing import keccak256
 from settlement.trade import AllocationLeaf, Ruling, Trade
 from tests.contracts.completeness.attested import AttestedRow
+from tests.contracts.completeness.corruptions import fitted
 from tests.contracts.completeness.honest import HonestCycle, Leaves, Outcome, attempt, meter
 from tests.contracts.completeness.signed import ARBITERS
 from tests.contracts.completeness.watching import Watcher, contest
@@ -32,14 +32,9 @@ def of_group(change: Callable[[AllocationLeaf], AllocationLeaf]) -> Callable[[Le
     """Changes all leaves of the meter that three trades share, and allocates by the rule."""
 
     def lie(leaves: Leaves) -> Leaves:
-        return [fitted(change(leaf)) if leaf.meter == GROUP else leaf for leaf in leaves]
+        return [fitted(change(leaf), PRO_RATA) if leaf.meter == GROUP else leaf for leaf in leaves]
 
     return lie
-
-
-def fitted(leaf: AllocationLeaf) -> AllocationLeaf:
-    share = share_rule(PRO_RATA)(leaf.meter_wh, leaf.contracted_wh, leaf.contracted_before, leaf.contracted_total_wh)
-    return replace(leaf, allocated_wh=share)
 
 
 def with_a_neighbour(leaves: Leaves) -> Leaves:
@@ -54,7 +49,8 @@ def with_a_neighbour(leaves: Leaves) -> Leaves:
         contracted_wh=4_000,
     )
     return sorted(
-        [*grown, fitted(stranger)], key=lambda one: (one.meter, one.slot_start, one.side, one.commitment, one.index)
+        [*grown, fitted(stranger, PRO_RATA)],
+        key=lambda one: (one.meter, one.slot_start, one.side, one.commitment, one.index),
     )
 
 

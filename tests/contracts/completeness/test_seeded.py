@@ -14,13 +14,15 @@ import pytest
 
 from settlement.config import PRO_RATA
 from tests.contracts.completeness import test_allocations as allocations
+from tests.contracts.completeness import test_claims as claims
 from tests.contracts.completeness import test_rows as rows
 from tests.contracts.completeness.corruptions import of_field
 from tests.contracts.completeness.honest import HonestCycle
 from tests.contracts.market import CONTRACTS, at_time, constructor_arguments
 from tests.contracts.trading import CYCLE, END
 
-CHECK, FAULTS, ROW_FAULTS = "modules/allocation_check.vy", "AllocationFaults.vy", "RowFaults.vy"
+CHECK, FAULTS = "modules/allocation_check.vy", "AllocationFaults.vy"
+ROW_FAULTS, CLAIMED = "RowFaults.vy", "modules/claimed_figures.vy"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,9 @@ SEEDS = (
         "row honest",
     ),
     Seed("what is there is missing", ROW_FAULTS, 'assert is_after, "RowFaults: stands after"', "pass", "row honest"),
+    Seed("no leaf is newer", CLAIMED, "figure.run > run", "False", "claim older"),
+    Seed("every other leaf is newer", CLAIMED, "figure.run > run", "figure.run != run", "claim honest"),
+    Seed("every leaf stands twice", CLAIMED, "& 1 == 1", "& 1 <= 1", "claim honest"),
 )
 
 
@@ -115,7 +120,7 @@ def plant(seed: Seed, cycle: HonestCycle, folder: Path) -> None:
     file = sources / seed.file
     assert file.read_text().count(seed.text) == 1
     file.write_text(file.read_text().replace(seed.text, seed.instead))
-    name = "RowFaults" if seed.file == ROW_FAULTS else "AllocationFaults"
+    name = "RowFaults" if seed.file in (ROW_FAULTS, CLAIMED) else "AllocationFaults"
     market = cycle.market
     arguments = constructor_arguments(name, market.addresses, market.council, market.guardian, market.config)
     planted = boa.load_partial(str(sources / f"{name}.vy")).deploy(*arguments)
@@ -131,8 +136,12 @@ def of_allocation(case: allocations.Case, noticed_by: str) -> None:
 
 
 def of_row(case: rows.Case, noticed_by: str) -> None:
-    """The same of an attested row."""
-    if noticed_by == "row honest":
+    """The same of an attested row, or of claims."""
+    if noticed_by == "claim honest":
+        claims.test_nothing_right_is_ever_struck(case.cycle.copy())
+    elif noticed_by == "claim older":
+        claims.test_an_older_figure_is_claimed_for_nothing(case.cycle.copy(), 0, (0, rows.RUN))
+    elif noticed_by == "row honest":
         rows.test_nothing_right_is_ever_struck(case)
     else:
         rows.judge(case, of_field(case.truth.leaves, noticed_by.removeprefix("row ")))
@@ -144,7 +153,7 @@ def test_each_seeded_bug_is_noticed(
 ) -> None:
     monkeypatch.setattr(allocations, "SOME", 40)
     with boa.env.anchor():
-        if seed.file == ROW_FAULTS:
+        if seed.file in (ROW_FAULTS, CLAIMED):
             at_time(row_case.cycle.market.oracle.sealed_at(CYCLE, rows.RUN) + 1)
             plant(seed, row_case.cycle, tmp_path)
             with pytest.raises(AssertionError):
