@@ -357,6 +357,12 @@ def test_bounds_are_exact(flows: Any) -> None:
     assert accepted(programs.encode(18, [half, half, one, sub, add]))
     assert not accepted(programs.encode(18, [zero, half, sub, half, sub]))
     assert accepted(programs.encode(18, [zero, half, sub, half, one, sub, sub]))
+    # Rates and quantities reach up to their own bounds, and no further.
+    multiply = Operation(Op.MUL)
+    for read, bound in ((Operation(Op.RATE), RATE_BOUND), (Operation(Op.SETTLED), WH_BOUND)):
+        least = -(-(1 << 120) // (bound - 1))
+        assert accepted(programs.encode(18, [read, Operation(Op.CONSTANT, least - 1), multiply]), 1)
+        assert not accepted(programs.encode(18, [read, Operation(Op.CONSTANT, least), multiply]), 1)
     deep = [one] * 16 + [add] * 15
     assert accepted(programs.encode(0, deep))
     assert not accepted(programs.encode(0, [one] * 17 + [add] * 16))

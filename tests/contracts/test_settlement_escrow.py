@@ -360,6 +360,7 @@ def test_a_payment_keeps_the_withdrawal_sequences(market: Market) -> None:
 def test_release_returns_the_whole_lock_and_nothing_else(market: Market) -> None:
     money.deposit(market, "platform_a", 50)
     money.lock(market, CYCLE, [("platform_a", "platform_b", 30), ("platform_a", "utility_a", 9)])
+    money.lock(market, CYCLE, [("platform_a", "platform_c", 1)])
     money.settle(market, CYCLE, "platform_a", "platform_b", 12, state=2**64 - 1, keep=30)
     for closed_for, stage, reason in (
         (0, 0, "SettlementEscrow: cycle not closed for long"),
@@ -371,8 +372,10 @@ def test_release_returns_the_whole_lock_and_nothing_else(market: Market) -> None
             money.release(market, CYCLE, "platform_a", "platform_b", closed_for, stage)
     money.release(market, CYCLE, "platform_a", "platform_b", money.REST, 3)
     assert money.word(market, CYCLE, "platform_a", "platform_b") == (12 << 96) | (2**64 - 1 << 192)
-    assert (money.free(market, "platform_a"), money.free(market, "platform_b")) == (29, 12)
+    assert (money.free(market, "platform_a"), money.free(market, "platform_b")) == (28, 12)
     assert money.word(market, CYCLE, "platform_a", "utility_a") == 9
+    money.release(market, CYCLE, "platform_a", "platform_c", money.REST)  # the least that there can be
+    assert money.free(market, "platform_a") == 29
     assert market.escrow.held() == tokens(market) == 50
     with boa.reverts("SettlementEscrow: nothing locked"):
         money.release(market, CYCLE, "platform_a", "platform_b", money.REST)
