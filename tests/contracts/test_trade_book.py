@@ -108,6 +108,17 @@ def test_sequence_0_is_never_used_by_a_batch(market: Market) -> None:
         commit(market, batch_of(market, [trade_of(market)], sequence=0))
 
 
+def test_the_slot_grid_begins_at_the_anchor() -> None:
+    """In a market whose days begin a quarter of an hour later its slots do so too."""
+    late = 900
+    with boa.env.anchor():
+        market = deploy_trading(replace(CONFIG, anchor=CONFIG.anchor + late))
+        trade = trade_of(market, slot_start=SLOT + late, slot_end=SLOT + late + HOUR)
+        with boa.reverts("TradeBook: not on the slot grid"):
+            commit(market, batch_of(market, [trade], earliest_slot=BEGIN + HOUR))
+        assert commit(market, batch_of(market, [trade], earliest_slot=BEGIN + HOUR + late)) == 1
+
+
 def test_trades_inside_one_platform_need_its_signature_once(market: Market) -> None:
     own = member_id(market, "platform_a")
     batch = batch_of(market, [trade_of(market)], platform_a=own, platform_b=own)
