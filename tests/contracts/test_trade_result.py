@@ -98,6 +98,19 @@ def inter_trade(market: Market, **changes: Any) -> Trade:
     return trade_of(market, **(fields | changes))
 
 
+def test_the_slot_grid_begins_at_the_anchor() -> None:
+    """In a market whose days begin a quarter of an hour later its slots do so too."""
+    late = 900
+    with boa.env.anchor():
+        market = deploy_results(anchor=CONFIG.anchor + late)
+        trade = trade_of(market, slot_start=SLOT + late, slot_end=SLOT + late + HOUR)
+        place = place_of(market, trade, earliest_slot=BEGIN + late)
+        assert check(market, place, trade) == market.domain.digest(trade)
+        other = trade_of(market)
+        with boa.reverts("TradeResult: not a slot"):
+            check(market, place_of(market, other, earliest_slot=BEGIN + late), other)
+
+
 @pytest.mark.parametrize("make", [trade_of, market_trade, inter_trade], ids=["four", "agent", "inter-utility"])
 def test_valid_place(market: Market, make: Callable[..., Trade]) -> None:
     trade = make(market)

@@ -70,7 +70,7 @@ class Law(TradeRules, WatchRules, CouncilRules, Invariants):
     def agree_rows(self, rng: Random) -> None:
         """What is owed back then falls due against what fell due before."""
         super().agree_rows(rng)
-        if any(self.law.money.owed.values()) and rng.random() < 0.4:
+        if any(self.law.money.owed.values()) and rng.random() < 0.7:
             self.fall_one(rng)
 
     def apply_a_row(self, rng: Random) -> None:
@@ -78,6 +78,13 @@ class Law(TradeRules, WatchRules, CouncilRules, Invariants):
         super().apply_a_row(rng)
         if self.law.inputs.run and rng.random() < 0.4:
             self.make_claim(rng, newest=True)
+
+    def make_claim(self, rng: Random, newest: bool = False) -> None:
+        """Somebody looks at what claims rest on, now and then."""
+        super().make_claim(rng, newest)
+        if rng.random() < 0.25:
+            self.watch_trees()
+            self.watch_claims()
 
     def seal(self) -> None:
         """Before a later run's seal somebody claims by the one that is the newest for a moment more."""

@@ -29,7 +29,7 @@ class CouncilRules(MoneyRules):
     def govern(self, seed: int) -> None:
         """One act of council, guardian or a cold key."""
         rng = Random(seed)
-        acts = {"pause": 2.0, "suspend": 2.0, "roles": 1.0, "key": 2.0, "compromise": 1.0}
+        acts = {"pause": 2.0, "suspend": 2.0, "roles": 1.0, "key": 2.0, "compromise": 2.0}
         if self.law.clock.paused:
             acts["pause"] = 6.0
         if any(self.law.members[name].suspended for name in TRADERS):
@@ -89,7 +89,7 @@ class CouncilRules(MoneyRules):
         name = rng.choice(keyless or TRADERS)
         used = self.law.members[name].keys[0].secret
         self.renew_key(name, used if rng.random() < 0.1 else None)
-        if not keyless and rng.random() < 0.5:
+        if not keyless and rng.random() < 0.6:
             self.compromise(rng)
 
     def renew_key(self, name: str, secret: bytes | None = None) -> None:
@@ -109,9 +109,9 @@ class CouncilRules(MoneyRules):
     def compromise(self, rng: Random) -> None:
         """A cold key stops a hot key, present or former, at once."""
         rotated = [name for name in PLATFORMS if len(self.law.members[name].keys) > 1]
-        name = rng.choice(rotated if rotated and rng.random() < 0.6 else PLATFORMS)
+        name = rng.choice(rotated if rotated and rng.random() < 0.75 else PLATFORMS)
         keys = self.law.members[name].keys
-        key = rng.choice(keys[:-1] if len(keys) > 1 and rng.random() < 0.6 else keys)
+        key = rng.choice(keys[:-1] if len(keys) > 1 and rng.random() < 0.75 else keys)
         world, address = self.world, address_of(key.secret)
         said = KeyCompromised(self.id(name), address, world.registry.cold_sequence(self.id(name)))
         done = self.act(

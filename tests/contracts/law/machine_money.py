@@ -38,7 +38,7 @@ class MoneyRules(Base):
     def bank(self, seed: int) -> None:
         """Money comes in or goes out, the token changes its mood, or a month is final."""
         rng = Random(seed)
-        acts = {"deposit": 2.0, "withdraw": 4.0, "token": 3.0 if self.mood == HONEST else 4.0, "finalise": 1.2}
+        acts = {"deposit": 2.0, "withdraw": 4.0, "token": 6.0 if self.mood == HONEST else 4.0, "finalise": 1.2}
         {"deposit": self.deposit, "withdraw": self.withdraw, "token": self.turn_token, "finalise": self.finalise}[
             pick(rng, acts)
         ](rng)
@@ -135,6 +135,8 @@ class MoneyRules(Base):
         queued = [self.law.money.of(number) for number in self.law.money.queue]
         against = [pair for pair in due if pair[::-1] in queued]
         due = against or due
+        if not due and rng.random() < 0.7:
+            return
         pair = rng.choice(due or owed) if rng.random() < 0.9 else tuple(rng.sample(TRADERS, 2))
         by_member = rng.random() < 0.7 and self.key(pair[0]) is not None
         sender = self.law.members.hot_address(pair[0]) if by_member else self.world.council
@@ -238,7 +240,7 @@ class MoneyRules(Base):
         if done:
             word = {"acknowledge": "acknowledged", "attest": "attested", "deny": "denied", "rule": "ruled"}[way]
             tally(f"obligation notified->{word}")
-            if way == "deny" and rng.random() < 0.5:
+            if way == "deny" and rng.random() < 0.85:
                 self.say(rng)
             if any(not law.debts[number - 1].open for number in notice.debts):
                 tally("obligation ->closed")

@@ -163,7 +163,7 @@ class RowRules(Base):
             return
         lying = rng.random() < 0.6
         leaves = self.false_leaves(rng, pair, run) if lying else self.law.rows.truth(pair, run)
-        wrong = pick(rng, {"": 16, "version": 1, "keep": 0.5, "few": 1, "run": 1, "forged": 1, "many": 0.5})
+        wrong = pick(rng, {"": 26, "version": 1, "keep": 0.5, "few": 1, "run": 1, "forged": 1, "many": 0.5})
         changes: dict[str, Any] = {"keep": 1} if wrong == "keep" else {}
         if lying and rng.random() < 0.25:
             changes["amount"] = sum(leaf.amount for leaf in leaves) + rng.choice((1, -1)) if leaves else 5
@@ -190,7 +190,7 @@ class RowRules(Base):
             tally("row none->pending")
             if makes_way:
                 tally("row pending->lapsed")
-            if rng.random() < 0.65:
+            if rng.random() < 0.75:
                 self.publish_row(pair)
 
     def pending_rows(self, stages: Sequence[int]) -> list[Pair]:

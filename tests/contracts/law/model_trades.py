@@ -149,13 +149,10 @@ class Trades:
         if deal.registered:
             raise Refused("TradeBook: registered already")
         self._check_times(trade.slot_start)
-        for member in trade.signers:
-            name = self.world.name_of(member)
-            if not name or self.members[name].suspended:
-                raise Refused("TradeBook: signer not active")
-        refusal = self._parties_refusal(trade, deal.keys, self.clock.now)
+        refusal = self._parties_refusal(trade, deal.keys, self.clock.now, active=True)
         if refusal:
-            raise Refused(("TradeBook: party without its role", "TradeBook: not a party's key")[refusal - 1])
+            reasons = "party without its role", "not a party's key", "signer not active"
+            raise Refused(f"TradeBook: {reasons[refusal - 1]}")
         self._check_locks(locks)
         self._check_signers(tuple(dict.fromkeys(lock.payer for lock in locks)), keys)
         self._lock(locks)
@@ -268,13 +265,17 @@ class Trades:
             return "TradeResult: out of bounds"
         return None
 
-    def _parties_refusal(self, trade: Trade, keys: Sequence[bytes | None], at: int, signed: bool = True) -> int:
-        """Of the first signer that fails: 1 a role not held, 2 not its key; 0 if none does."""
+    def _parties_refusal(
+        self, trade: Trade, keys: Sequence[bytes | None], at: int, signed: bool = True, active: bool = False
+    ) -> int:
+        """Of the first signer that fails: 1 a role not held, 2 not its key, 3 not active; 0 if none does."""
         for member, key in zip(trade.signers, keys, strict=True):
             duties = 0
             for role, duty in DUTIES.items():
                 duties |= duty if getattr(trade, role) == member else 0
             person = self.members[self.world.name_of(member)]
+            if active and person.suspended:
+                return 3
             if person.roles_at(at) & duties != duties:
                 return 1
             if signed and not person.had_key(key, at, self.config.key_grace):

@@ -10,18 +10,18 @@ import pytest
 
 from tests.contracts.law import world
 from tests.contracts.law.histogram import EDGES, LEAST, TAKEN
-from tests.contracts.law.profile import EXAMPLES, play
+from tests.contracts.law.profile import LONGER, play
 
 BUILD = Path(__file__).resolve().parents[3] / "build"
 
 
-@pytest.mark.timeout(0 if os.environ.get("CLEARWATT_LAW_EXAMPLES") else 1_500)
+@pytest.mark.timeout(0 if os.environ.get(LONGER) else 1_500)
 def test_law() -> None:
     # Outside of the anchors between which examples run.
     world.deployed()
     TAKEN.clear()
     try:
-        play(EXAMPLES)
+        play()
     finally:
         BUILD.mkdir(exist_ok=True)
         (BUILD / "law.json").write_text(json.dumps(dict(sorted(TAKEN.items())), indent=1))

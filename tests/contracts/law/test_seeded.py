@@ -1,30 +1,18 @@
-"""Bugs seeded into the contracts are found by the state machine.
-
-Compiling and playing takes a minute for each, so a run takes the few of today; `CLEARWATT_LAW_SEEDS=all` takes all,
-as `python -m tests.contracts.law.seeded` does.
-"""
+"""Bugs seeded into the contracts are found by the state machine, each by the example that is known to find it."""
 
 from __future__ import annotations
 
-import os
-from datetime import UTC, datetime
+import json
+import warnings
 
 import pytest
 
 from tests.contracts.law import world
-from tests.contracts.law.profile import EXAMPLES
-from tests.contracts.law.seeded import BUGS, Bug, hunt
+from tests.contracts.law.profile import PLAIN
+from tests.contracts.law.seeded import BUGS, FOUND, Bug, hunt
 from tests.contracts.market import CONTRACTS
 
-AT_ONCE = 4
-TODAY = datetime.now(UTC).toordinal()
-
-
-def of_today() -> list[Bug]:
-    """All bugs, or the few whose turn it is: another four each day."""
-    if os.environ.get("CLEARWATT_LAW_SEEDS") == "all":
-        return list(BUGS)
-    return [BUGS[(TODAY * AT_ONCE + place) % len(BUGS)] for place in range(AT_ONCE)]
+EXAMPLES: dict[str, int] = json.loads(FOUND.read_text("utf-8"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -34,14 +22,24 @@ def _before_any_anchor() -> None:
 
 
 def test_each_bug_changes_one_piece_of_source() -> None:
-    assert len(BUGS) == len({bug.name for bug in BUGS}) >= 15
+    assert len(BUGS) == len({bug.name for bug in BUGS}) >= 27
     for bug in BUGS:
         assert (CONTRACTS / bug.file).read_text("ascii").count(bug.right) == 1, bug.name
         assert bug.right != bug.wrong
 
 
+def test_the_examples_are_those_that_the_right_contracts_pass() -> None:
+    """`test_law` plays all of them."""
+    assert EXAMPLES.keys() == {bug.name for bug in BUGS}
+    assert set(EXAMPLES.values()) <= set(range(PLAIN))
+
+
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("bug", of_today(), ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_seeded_bug_is_found(bug: Bug) -> None:
-    found, _ = hunt(bug, EXAMPLES)
-    assert found, f"the state machine does not notice that {bug.name}"
+    found = hunt(bug, [EXAMPLES[bug.name]])
+    if found is None:
+        # The machine has changed since: whether it still finds the bug takes longer to tell.
+        found = hunt(bug)
+        assert found, f"the state machine does not notice that {bug.name}"
+        warnings.warn(f"found.json is out of date: {bug.name} is found by example {found[0]}", stacklevel=1)
