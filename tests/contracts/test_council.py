@@ -265,10 +265,19 @@ def test_seats_change_by_an_act_of_their_own(market: Market, council: Any) -> No
         (["nobody"], 1, "Council: empty seat"),
     ],
 )
-def test_a_council_that_cannot_be_is_refused(market: Market, seats: list[str], threshold: int, reason: str) -> None:
+def test_a_council_that_cannot_be_is_refused(
+    market: Market, council: Any, seats: list[str], threshold: int, reason: str
+) -> None:
+    """When it is deployed, and when it changes itself."""
     ids = [bytes(32) if name == "nobody" else market.members[name].id for name in seats]
     with boa.reverts(reason):
         source("Council").deploy(market.registry.address, ids, threshold)
+    before = council.seats(), council.threshold()
+    act = schedule(market, council, council.address, call_of(council, "set_seats", ids, threshold))
+    later(7 * DAY)
+    with boa.reverts(reason):
+        execute(council, act)
+    assert (council.seats(), council.threshold()) == before
 
 
 def test_no_act_reaches_a_member_s_money_or_payout(market: Market, council: Any) -> None:
