@@ -273,7 +273,7 @@ FATES: dict[type, dict[str, Fate]] = {
         "contracted_total_wh": proven(
             "void by rule (3, 5)", "void by pair (14)", "contest, where it is the whole group's"
         ),
-        "status": proven("void by rule (1, 2)", "void by pair (15)"),
+        "status": proven("void by rule (1, 2)", "void by pair (15)", "contest, where the reading was missing"),
         "allocated_wh": proven("void by rule (2, 4, 5)"),
         "salt": proven("void by trade (10)"),
     },
