@@ -270,9 +270,18 @@ def hunt(bug: Bug, examples: Iterable[int] = range(PLAIN)) -> tuple[int, str] | 
             try:
                 play_plainly(example)
             except Exception as found:
-                first, *_ = [*str(found).splitlines(), ""]
-                return example, f"{type(found).__name__}: {first}"
+                return example, described(found)
     return None
+
+
+def described(found: Exception) -> str:
+    """What was noticed, in a line."""
+    try:
+        first, *_ = [*str(found).splitlines(), ""]
+    except Exception:
+        # titanoboa's own text decodes what the failing frame held, which need not be decodable.
+        first = "(without a text)"
+    return f"{type(found).__name__}: {first}"
 
 
 def main(arguments: list[str]) -> int:

@@ -30,16 +30,16 @@ def test_each_bug_changes_one_piece_of_source() -> None:
 
 def test_the_examples_are_those_that_the_right_contracts_pass() -> None:
     """`test_law` plays all of them."""
-    assert EXAMPLES.keys() == {bug.name for bug in BUGS}
+    assert EXAMPLES.keys() <= {bug.name for bug in BUGS}
     assert set(EXAMPLES.values()) <= set(range(PLAIN))
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_seeded_bug_is_found(bug: Bug) -> None:
-    found = hunt(bug, [EXAMPLES[bug.name]])
+    found = hunt(bug, [EXAMPLES[bug.name]]) if bug.name in EXAMPLES else None
     if found is None:
-        # The machine has changed since: whether it still finds the bug takes longer to tell.
+        # A new bug, or another machine than the table is of: whether it finds the bug takes longer to tell.
         found = hunt(bug)
         assert found, f"the state machine does not notice that {bug.name}"
         warnings.warn(f"found.json is out of date: {bug.name} is found by example {found[0]}", stacklevel=1)
