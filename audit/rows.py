@@ -43,7 +43,7 @@ class ChainRow:
     applied_at: int
     row: Row | None
     mask: int
-    attestor_version: int
+    attestors: tuple[Hash32, ...]  # of whom the mask tells; nobody of an agreed row
     applied: Event | None
 
     @property
@@ -74,7 +74,7 @@ def chain_rows(context: Context, cycle: int, run: int) -> dict[Hash32, ChainRow]
                     0,
                     row,
                     event["mask"],
-                    event["attestor_version"],
+                    context.evidence.attestors_of(event),
                     None,
                 )
         elif event.name == "RowStruck":
@@ -85,7 +85,7 @@ def chain_rows(context: Context, cycle: int, run: int) -> dict[Hash32, ChainRow]
         elif event["run"] == run:
             way = WAYS[event["way"]]
             found[digest] = ChainRow(
-                digest, way, event["payer"], event["payee"], event.time, event.time, None, 0, 0, event
+                digest, way, event["payer"], event["payee"], event.time, event.time, None, 0, (), event
             )
     return found
 
@@ -185,8 +185,7 @@ class _Rows:
 
     def _check_signatures(self, line: int, given: SettledRow, known: ChainRow) -> None:
         if known.mask:
-            members, _ = self.context.evidence.attestors_at(known.attestor_version)
-            signers = tuple(member for bit, member in enumerate(members) if known.mask >> bit & 1)
+            signers = tuple(member for bit, member in enumerate(known.attestors) if known.mask >> bit & 1)
             digest = self.context.domain.digest(RowAttestation(known.digest))
         else:
             signers, digest = known.pair, known.digest

@@ -127,6 +127,16 @@ class Evidence:
                 return tuple(event["members"]), event["quorum"]
         return (), 0
 
+    def attestors_of(self, attested: Event) -> tuple[Hash32, ...]:
+        """The attestor set of a RowAttested event, in the order of its mask's bits: the one that was named last."""
+        members: tuple[Hash32, ...] = ()
+        for event in self.of("AttestorsSet", attested.name):
+            if event is attested:
+                break
+            if event.name == "AttestorsSet":
+                members = tuple(event["members"])
+        return members
+
     def had_key(self, member: Hash32, key: bytes, time: int, grace: int) -> bool:
         """Whether `key` was the member's (an externally owned account's) at a block time, or within `grace` before."""
         history = self.registry.members.get(member)

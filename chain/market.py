@@ -54,7 +54,7 @@ def market_steps(terms: MarketTerms) -> tuple[Step, ...]:
         told("AllocationOracle", "MemberRegistry", "TradeBook", "AllocationFaults", "Disputes"),
         told("AllocationFaults", "MemberRegistry", "TradeBook", "AllocationOracle"),
         told("Arbiters", "MemberRegistry"),
-        told("Disputes", "MemberRegistry", "TradeBook", "AllocationOracle", "TradeResult", "Arbiters"),
+        told("Disputes", "MemberRegistry", "TradeBook", "AllocationOracle", "Arbiters"),
         told("TradeResult", "MemberRegistry", "RevenueFlows", "TradeBook", "AllocationOracle"),
         told(
             "Settlement",

@@ -18,6 +18,7 @@ from .modules import hot_keys
 from .modules import merkle
 from .modules import preimages
 from .modules import roles
+from .modules import run_terms
 from .modules import typed_data
 
 # Kinds in the accumulator.
@@ -63,12 +64,17 @@ MASK_48: constant(uint256) = 2**48 - 1
 # What of a state word holds for all runs.
 TERMS_MASK: constant(uint256) = 2**96 - 1
 
-# A side's marks: contested, unanswered and twice, one bit per run each; a recorded figure, the run before whose seal, Wh.
+# A side's marks: contested, unanswered and twice, one bit per run each (bits 0-23). Then either a recorded figure (bit
+# 24): the run before whose seal (32-39), Wh (64-127); or of the last contest, if any, when (40-79) and about what
+# (80-255).
 UNANSWERED_SHIFT: constant(uint256) = 8
 TWICE_SHIFT: constant(uint256) = 16
+RUNS_MASK: constant(uint256) = 2**24 - 1
 FIGURE_FLAG: constant(uint256) = 1 << 24
 FIGURE_RUN_SHIFT: constant(uint256) = 32
 FIGURE_WH_SHIFT: constant(uint256) = 64
+CONTESTED_AT_SHIFT: constant(uint256) = 40
+SUBJECT_SHIFT: constant(uint256) = 80
 
 REGISTRY: immutable(IMemberRegistry)
 TRADE_BOOK: immutable(address)
@@ -166,18 +172,18 @@ def phase(cycle: uint64) -> uint256:
 @view
 @external
 @reentrant
-def open_for(cycle: uint64) -> (uint256, uint64):
+def open_for(cycle: uint64) -> (uint256, uint64, uint256):
     """
     @notice How long the window of the next run has been open. Reverts unless it is.
     @param cycle Cycle number.
-    @return The run; unpaused seconds since its deadline.
+    @return The run; unpaused seconds since its deadline; the config version that governs the cycle.
     """
     state: uint256 = self.states[cycle]
     phase: uint256 = 0
     overtime: uint64 = 0
     phase, overtime = self._stage(cycle, state)
     assert phase == WINDOW, "AllocationOracle: no open window"
-    return self._sealed_runs(state), overtime
+    return self._sealed_runs(state), overtime, self._version(state)
 
 
 @view
@@ -276,19 +282,16 @@ def seal(cycle: uint64):
         before = self.inputs[cycle][run - 1]
     accumulated: bytes32 = self.accumulator[cycle]
     sealed_inputs: bytes32 = keccak256(abi_encode(before, accumulated))
-    rule: uint64 = 0
-    run_count: uint64 = 0
-    rule, run_count = staticcall REGISTRY.rule_terms(version)
+    terms: uint256 = staticcall REGISTRY.run_terms(version)
 
     self.inputs[cycle][run] = sealed_inputs
     self.sealed_at[cycle][run] = convert(block.timestamp, uint64)
     self.accumulator[cycle] = empty(bytes32)
     state = (state & TERMS_MASK) | (block.timestamp << SEALED_AT_SHIFT) | ((run + 1) << SEALED_SHIFT)
-    if run + 1 == convert(run_count, uint256):
+    if run + 1 == run_terms._run_count(terms):
         state |= COMPLETE_FLAG
     else:
-        terms: Types.WindowTerms = staticcall REGISTRY.window_terms(version, run + 1)
-        state |= convert(terms.deadline, uint256) << DEADLINE_SHIFT
+        state |= convert(run_terms._deadline(terms, run + 1), uint256) << DEADLINE_SHIFT
     self.states[cycle] = state
     log IAllocationOracle.RunSealed(
         cycle=cycle, run=convert(run, uint32), inputs=sealed_inputs, accumulator=accumulated
@@ -446,7 +449,7 @@ def mark_twice(cycle: uint64, run: uint32, utility: bytes32, trade_digest: bytes
 
 @external
 @reentrant
-def mark_side(cycle: uint64, utility: bytes32, trade_digest: bytes32, side: uint8, kind: uint8, wh: uint64):
+def mark_side(cycle: uint64, utility: bytes32, trade_digest: bytes32, side: uint8, kind: uint8, detail: uint256):
     """
     @notice Marks a side of a trade: contested, unanswered, answered, or with a figure, before the next seal.
     @dev Disputes has checked signatures, proofs, times and limits.
@@ -455,7 +458,7 @@ def mark_side(cycle: uint64, utility: bytes32, trade_digest: bytes32, side: uint
     @param trade_digest The trade.
     @param side 0 buyer, 1 seller.
     @param kind As in the accumulator: 5 contest, 6 demand, 7 answer, 8 figure.
-    @param wh The figure, else 0.
+    @param detail Of a contest its subject, at most 176 bits; of a figure its Wh; else 0.
     """
     assert msg.sender == DISPUTES, "AllocationOracle: only Disputes"
     state: uint256 = self.states[cycle]
@@ -463,13 +466,15 @@ def mark_side(cycle: uint64, utility: bytes32, trade_digest: bytes32, side: uint
     run: uint256 = self._sealed_runs(state)
     marks: uint256 = self.side_marks[cycle][utility][trade_digest][side]
     what: bytes32 = preimages._side(trade_digest, side)
+    wh: uint64 = 0
     if kind == CONTEST:
         if marks & (1 << run) == 0 and self._is_last(state, run):
             # The newest contest's time replaces the last one's; the count goes up.
             unresolved: uint256 = self.last_contests[cycle] & (2**64 - 1)
             self.last_contests[cycle] = (unresolved + 1) | (block.timestamp << 64)
             self.states[cycle] = state | LAST_CONTEST_FLAG
-        marks |= 1 << run
+        marks = (marks & RUNS_MASK) | (1 << run)
+        marks |= (block.timestamp << CONTESTED_AT_SHIFT) | (detail << SUBJECT_SHIFT)
     elif kind == DEMAND:
         marks |= 1 << (UNANSWERED_SHIFT + run)
         self.states[cycle] = state | DEMAND_FLAG
@@ -478,7 +483,9 @@ def mark_side(cycle: uint64, utility: bytes32, trade_digest: bytes32, side: uint
     else:
         if marks & (1 << run) != 0 and state & LAST_CONTEST_FLAG != 0:
             self.last_contests[cycle] -= 1
-        marks |= FIGURE_FLAG | (run << FIGURE_RUN_SHIFT) | (convert(wh, uint256) << FIGURE_WH_SHIFT)
+        # No contest comes after it: its figure takes the place of the last one.
+        marks = (marks & RUNS_MASK) | FIGURE_FLAG | (run << FIGURE_RUN_SHIFT) | (detail << FIGURE_WH_SHIFT)
+        wh = convert(detail, uint64)
         what = keccak256(abi_encode(trade_digest, side, wh))
     self.side_marks[cycle][utility][trade_digest][side] = marks
     self._accumulate(cycle, kind, convert(run, uint64), what)
@@ -514,10 +521,8 @@ def _is_last(state: uint256, run: uint256) -> bool:
     """
     @notice Whether a run is its cycle's last.
     """
-    rule: uint64 = 0
-    run_count: uint64 = 0
-    rule, run_count = staticcall REGISTRY.rule_terms(self._version(state))
-    return run + 1 == convert(run_count, uint256)
+    terms: uint256 = staticcall REGISTRY.run_terms(self._version(state))
+    return run + 1 == run_terms._run_count(terms)
 
 
 @view
@@ -540,27 +545,28 @@ def _stage(cycle: uint64, state: uint256) -> (uint256, uint64):
     if since_end < convert((state >> DEADLINE_SHIFT) & MASK_32, uint64):
         return INTAKE, 0
     run: uint256 = self._sealed_runs(state)
-    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(self._version(state), run)
-    overtime: uint64 = since_end - terms.deadline
+    terms: uint256 = staticcall REGISTRY.run_terms(self._version(state))
+    overtime: uint64 = since_end - run_terms._deadline(terms, run)
     if run != 0:
         last_seal: uint64 = convert((state >> SEALED_AT_SHIFT) & MASK_48, uint64)
         since_seal: uint64 = staticcall REGISTRY.unpaused_since(last_seal)
-        if since_seal < terms.least_intake:
+        least_intake: uint64 = run_terms._least_intake(terms)
+        if since_seal < least_intake:
             return INTAKE, 0
-        overtime = min(overtime, since_seal - terms.least_intake)
+        overtime = min(overtime, since_seal - least_intake)
     opened: uint256 = self._opened_at(state)
-    if overtime < terms.window or opened == 0 or block.number < opened + convert(terms.window_blocks, uint256):
+    window: uint64 = run_terms._window(terms)
+    if overtime < window or opened == 0 or block.number < opened + run_terms._window_blocks(terms):
         return WINDOW, overtime
     if state & (DEMAND_FLAG | LAST_CONTEST_FLAG) == 0:
         return SEALABLE, overtime
     # What answers have shown can still be proven wrong, and contested, for as long as it could be demanded.
-    disputes: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(self._version(state))
-    if state & DEMAND_FLAG != 0 and overtime < terms.window + disputes.demand_time:
+    if state & DEMAND_FLAG != 0 and overtime < window + run_terms._demand_time(terms):
         return WINDOW, overtime
     contests: uint256 = self.last_contests[cycle]
     if contests & (2**64 - 1) != 0:
         since_contest: uint64 = staticcall REGISTRY.unpaused_since(convert(contests >> 64, uint64))
-        if since_contest < disputes.contest_time:
+        if since_contest < run_terms._contest_time(terms):
             return RULING, overtime
     return SEALABLE, overtime
 
@@ -608,12 +614,12 @@ def _first_state() -> uint256:
     gate: uint64 = 0
     ahead: uint64 = 0
     gate, ahead = staticcall REGISTRY.gate_terms(version)
-    terms: Types.WindowTerms = staticcall REGISTRY.window_terms(version, 0)
+    terms: uint256 = staticcall REGISTRY.run_terms(version)
     return (
         version
         | (convert(gate, uint256) << GATE_SHIFT)
         | (convert(ahead, uint256) << AHEAD_SHIFT)
-        | (convert(terms.deadline, uint256) << DEADLINE_SHIFT)
+        | (convert(run_terms._deadline(terms, 0), uint256) << DEADLINE_SHIFT)
     )
 
 

@@ -67,9 +67,8 @@ def is_ruled(digest: bytes32, mask: uint256, signatures: DynArray[Types.Signatur
         if signed == len(signatures) or signing._recover(digest, signatures[signed]) != self.panel[i]:
             return False
         signed += 1
-    version: uint256 = staticcall REGISTRY.config_version()
-    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
-    return signed == len(signatures) and signed >= convert(terms.arbiter_quorum, uint256)
+    quorum: uint64 = staticcall REGISTRY.arbiter_quorum()
+    return signed == len(signatures) and signed >= convert(quorum, uint256)
 
 
 # --- council ---

@@ -15,7 +15,6 @@ from .interfaces import IArbiters
 from .interfaces import IDisputes
 from .interfaces import IMemberRegistry
 from .interfaces import ITradeBook
-from .interfaces import ITradeResult
 from .interfaces import Types
 
 implements: IDisputes
@@ -24,6 +23,8 @@ from .modules import hot_keys
 from .modules import merkle
 from .modules import preimages
 from .modules import roles
+from .modules import run_terms
+from .modules import signatures as signing
 from .modules import typed_data
 
 SELLER: constant(uint8) = 1
@@ -35,9 +36,13 @@ DEMAND: constant(uint8) = 6
 ANSWER: constant(uint8) = 7
 FIGURE: constant(uint8) = 8
 
-# In a side's marks.
+# In a side's marks: the runs in which it was contested or is unanswered; a figure; of the last contest its time and its
+# subject, the upper bits of the contested leaf's hash, or run + 1 where a reading lacked.
+CONTESTED_RUNS: constant(uint256) = 2**8 - 1
 UNANSWERED_SHIFT: constant(uint256) = 8
 HAS_FIGURE: constant(uint256) = 1 << 24
+CONTESTED_AT_SHIFT: constant(uint256) = 40
+SUBJECT_SHIFT: constant(uint256) = 80
 
 # A utility that has let a demand lie for so long may be demanded from without limit.
 SILENCE: constant(uint64) = 2 * 3_600
@@ -46,7 +51,6 @@ MAX_ARBITERS: constant(uint256) = 32
 REGISTRY: immutable(IMemberRegistry)
 TRADE_BOOK: immutable(ITradeBook)
 ORACLE: immutable(IAllocationOracle)
-TRADE_RESULT: immutable(ITradeResult)
 ARBITERS: immutable(IArbiters)
 # Fixed in the registry for good, so kept here.
 DOMAIN_SEPARATOR: immutable(bytes32)
@@ -58,7 +62,6 @@ struct Side:                    # a side of a trade, as marks know it
     digest: bytes32
     utility: bytes32
     key: bytes32                # hash of (digest, side)
-    group: bytes32
 
 
 # Per member, cycle and run: demands that nobody has answered.
@@ -70,28 +73,20 @@ demanded_at: reentrant(public(HashMap[bytes32, HashMap[uint32, uint64]]))
 demanded_by: HashMap[bytes32, HashMap[uint32, bytes32]]
 # Per side and run: an answer showed its leaf, which may then be contested for longer.
 answered: HashMap[bytes32, HashMap[uint32, bool]]
-# Per side: when it was last contested.
-contested_at: reentrant(public(HashMap[bytes32, uint64]))
-# What was contested before: hashes of (utility, leaf), or of (side, run) where a reading lacked.
-contested: HashMap[bytes32, bool]
 
 
 @deploy
-def __init__(
-    registry: address, trade_book: address, oracle: address, trade_result: address, arbiters: address
-):
+def __init__(registry: address, trade_book: address, oracle: address, arbiters: address):
     """
     @notice Wires the contract for good. The registry must be deployed already.
     @param registry The MemberRegistry.
     @param trade_book The TradeBook.
     @param oracle The AllocationOracle, which takes this contract's marks.
-    @param trade_result The TradeResult, which judges places.
     @param arbiters The Arbiters, who rule.
     """
     REGISTRY = IMemberRegistry(registry)
     TRADE_BOOK = ITradeBook(trade_book)
     ORACLE = IAllocationOracle(oracle)
-    TRADE_RESULT = ITradeResult(trade_result)
     ARBITERS = IArbiters(arbiters)
     DOMAIN_SEPARATOR = staticcall REGISTRY.domain_separator()
     slot_length: uint64 = 0
@@ -112,7 +107,7 @@ def demand(
     wallet_signatures: DynArray[Bytes[1024], 1],
     place: Types.Place,
     trade: Types.Trade,
-    trade_signatures: DynArray[Types.Signature, 6],
+    utility_signature: Types.Signature,
     silent: DynArray[Types.SilentDemand, 1],
 ):
     """
@@ -123,21 +118,23 @@ def demand(
     @param wallet_signatures The contract's signature (ERC-1271), else empty.
     @param place Where the trade was committed, with its proof.
     @param trade The trade; the member is one of its signers.
-    @param trade_signatures Of the trade's signers in role order; none for a registered trade.
+    @param utility_signature Of the side's utility on the trade; of a registered trade nothing is looked at.
     @param silent A demand of this run that the same utility has left open for two hours: lifts the member's limit.
     """
-    side: Side = self._placed_side(statement.trade_digest, statement.cycle, statement.side, place, trade, trade_signatures)
+    side: Side = self._side(statement.trade_digest, statement.cycle, statement.side, trade)
+    elapsed: uint64 = 0
+    version: uint256 = 0
+    elapsed, version = self._open(statement.cycle, statement.run)
+    self._check_place(side, statement.cycle, place, utility_signature, version)
     self._check_signer(statement.member, trade, typed_data._demand(statement), signature, wallet_signatures)
-    elapsed: uint64 = self._elapsed(statement.cycle, statement.run)
-    version: uint256 = staticcall ORACLE.config_version(statement.cycle)
-    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
-    assert elapsed < terms.demand_time, "Disputes: too late to demand"
+    terms: uint256 = staticcall REGISTRY.run_terms(version)
+    assert elapsed < run_terms._demand_time(terms), "Disputes: too late to demand"
     assert self.demanded_at[side.key][statement.run] == 0, "Disputes: demanded already"
     posted: bytes32 = staticcall ORACLE.posted(statement.cycle, convert(statement.run, uint256), side.utility)
     assert posted != empty(bytes32), "Disputes: nothing posted"
 
     open_demands: uint256 = self.open_demands[statement.member][statement.cycle][statement.run] + 1
-    if open_demands > convert(terms.open_demands, uint256):
+    if open_demands > run_terms._open_demands(terms):
         self._check_silent(silent, statement.cycle, statement.run, side.utility)
     self.open_demands[statement.member][statement.cycle][statement.run] = open_demands
     self.demanded_at[side.key][statement.run] = convert(block.timestamp, uint64)
@@ -159,7 +156,7 @@ def contest(
     wallet_signatures: DynArray[Bytes[1024], 1],
     place: Types.Place,
     trade: Types.Trade,
-    trade_signatures: DynArray[Types.Signature, 6],
+    utility_signature: Types.Signature,
     shown: DynArray[Types.ShownLeaf, 1],
 ):
     """
@@ -170,33 +167,31 @@ def contest(
     @param wallet_signatures The contract's signature (ERC-1271), else empty.
     @param place Where the trade was committed, with its proof.
     @param trade The trade; the member is one of its signers.
-    @param trade_signatures Of the trade's signers in role order; none for a registered trade.
+    @param utility_signature Of the side's utility on the trade; of a registered trade nothing is looked at.
     @param shown The leaf in the newest tree that the side's utility posted. None where it posted none so far, or where
            the side is unanswered: then the lack of a reading is contested, as it is by a MISSING leaf.
     """
-    side: Side = self._placed_side(statement.trade_digest, statement.cycle, statement.side, place, trade, trade_signatures)
+    side: Side = self._side(statement.trade_digest, statement.cycle, statement.side, trade)
+    elapsed: uint64 = 0
+    version: uint256 = 0
+    elapsed, version = self._open(statement.cycle, statement.run)
+    self._check_place(side, statement.cycle, place, utility_signature, version)
     self._check_signer(statement.member, trade, typed_data._contest(statement), signature, wallet_signatures)
-    elapsed: uint64 = self._elapsed(statement.cycle, statement.run)
-    version: uint256 = staticcall ORACLE.config_version(statement.cycle)
-    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
+    terms: uint256 = staticcall REGISTRY.run_terms(version)
     # What an answer has only just shown may be contested for as long as it could be demanded.
-    assert elapsed < terms.window or self.answered[side.key][statement.run], "Disputes: too late to contest"
-    inputs: IAllocationOracle.SideView = staticcall ORACLE.side_view(
-        statement.cycle, statement.run, side.utility, side.group, side.digest, statement.side
-    )
-    assert inputs.marks & HAS_FIGURE == 0, "Disputes: figure recorded"
-    leaf: bytes32 = self._contested_leaf(side, statement.side, statement.run, inputs, shown)
-    subject: bytes32 = keccak256(abi_encode(side.key, leaf))
+    assert elapsed < run_terms._window(terms) or self.answered[side.key][statement.run], "Disputes: too late to contest"
+    marks: uint256 = staticcall ORACLE.side_marks(statement.cycle, side.utility, side.digest, statement.side)
+    assert marks & HAS_FIGURE == 0, "Disputes: figure recorded"
+    leaf: bytes32 = self._contested_leaf(side, statement.cycle, statement.side, statement.run, marks, shown)
+    subject: uint256 = convert(leaf, uint256) >> SUBJECT_SHIFT
     if leaf == empty(bytes32) or shown[0].leaf.status == MISSING:
-        subject = keccak256(abi_encode(side.key, leaf, statement.run))
-    assert not self.contested[subject], "Disputes: contested before"
+        subject = convert(statement.run, uint256) + 1
+    assert marks >> SUBJECT_SHIFT != subject, "Disputes: contested before"
     count: uint256 = self.contest_count[statement.member][statement.cycle] + 1
-    assert count <= convert(terms.contests_per_cycle, uint256), "Disputes: too many contests"
+    assert count <= run_terms._contests_per_cycle(terms), "Disputes: too many contests"
 
-    self.contested[subject] = True
     self.contest_count[statement.member][statement.cycle] = count
-    self.contested_at[side.key] = convert(block.timestamp, uint64)
-    extcall ORACLE.mark_side(statement.cycle, side.utility, side.digest, statement.side, CONTEST, 0)
+    extcall ORACLE.mark_side(statement.cycle, side.utility, side.digest, statement.side, CONTEST, subject)
     log IDisputes.Contested(
         cycle=statement.cycle,
         trade_digest=side.digest,
@@ -258,13 +253,9 @@ def rule(
     @param signatures Theirs, lowest bit first.
     """
     side: Side = self._side(statement.trade_digest, statement.cycle, statement.side, trade)
-    version: uint256 = staticcall ORACLE.config_version(statement.cycle)
-    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
     digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._ruling(statement))
     is_ruled: bool = staticcall ARBITERS.is_ruled(digest, mask, signatures)
     assert is_ruled, "Disputes: not ruled"
-    open_for: uint64 = staticcall REGISTRY.unpaused_since(self.contested_at[side.key])
-    assert open_for < terms.contest_time, "Disputes: too late to rule"
     self._record_figure(side, statement.cycle, statement.side, statement.wh, trade, mask)
 
 
@@ -282,24 +273,33 @@ def answer(cycle: uint64, trade: Types.Trade, side: uint8, shown: Types.ShownLea
     @param side 0 buyer, 1 seller.
     @param shown Its leaf in the tree that the side's utility posted in this run.
     """
-    digest: bytes32 = staticcall TRADE_RESULT.trade_digest(trade)
-    found: Side = self._side_of(digest, cycle, side, trade)
-    elapsed: uint64 = self._elapsed(cycle, shown.run)
+    found: Side = self._side_of(self._trade_digest(trade), cycle, side, trade)
+    elapsed: uint64 = 0
+    version: uint256 = 0
+    elapsed, version = self._open(cycle, shown.run)
     demanded_at: uint64 = self.demanded_at[found.key][shown.run]
     assert demanded_at != 0 and not self.answered[found.key][shown.run], "Disputes: nothing to answer"
-    version: uint256 = staticcall ORACLE.config_version(cycle)
-    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
+    terms: uint256 = staticcall REGISTRY.run_terms(version)
     waited: uint64 = staticcall REGISTRY.unpaused_since(demanded_at)
-    assert waited < terms.demand_time, "Disputes: too late to answer"
+    assert waited < run_terms._demand_time(terms), "Disputes: too late to answer"
     posted: bytes32 = staticcall ORACLE.posted(cycle, convert(shown.run, uint256), found.utility)
     self._check_leaf(found, side, posted, shown)
     self.answered[found.key][shown.run] = True
     self.open_demands[self.demanded_by[found.key][shown.run]][cycle][shown.run] -= 1
-    extcall ORACLE.mark_side(cycle, found.utility, digest, side, ANSWER, 0)
-    log IDisputes.Answered(cycle=cycle, trade_digest=digest, run=shown.run, side=side, index=shown.index)
+    extcall ORACLE.mark_side(cycle, found.utility, found.digest, side, ANSWER, 0)
+    log IDisputes.Answered(cycle=cycle, trade_digest=found.digest, run=shown.run, side=side, index=shown.index)
 
 
 # --- internals ---
+
+
+@view
+@internal
+def _trade_digest(trade: Types.Trade) -> bytes32:
+    """
+    @notice What a trade is known by: the EIP-712 digest that its signers sign.
+    """
+    return typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade(trade))
 
 
 @view
@@ -308,8 +308,7 @@ def _side(digest: bytes32, cycle: uint64, side: uint8, trade: Types.Trade) -> Si
     """
     @notice A side of a trade, which must be the one named.
     """
-    found: bytes32 = staticcall TRADE_RESULT.trade_digest(trade)
-    assert found == digest, "Disputes: another trade"
+    assert self._trade_digest(trade) == digest, "Disputes: another trade"
     return self._side_of(digest, cycle, side, trade)
 
 
@@ -321,35 +320,40 @@ def _side_of(digest: bytes32, cycle: uint64, side: uint8, trade: Types.Trade) ->
     """
     assert side <= SELLER, "Disputes: no such side"
     assert trade.slot_start >= ANCHOR and (trade.slot_start - ANCHOR) // CYCLE_LENGTH == cycle, "Disputes: another cycle"
-    utility: bytes32 = trade.buyer_utility
-    meter: bytes32 = trade.buyer_meter
-    if side == SELLER:
-        utility = trade.seller_utility
-        meter = trade.seller_meter
     return Side(
         digest=digest,
-        utility=utility,
+        utility=trade.seller_utility if side == SELLER else trade.buyer_utility,
         key=preimages._side(digest, side),
-        group=preimages._group(utility, meter, trade.slot_start, side),
     )
 
 
 @view
 @internal
-def _placed_side(
-    digest: bytes32,
-    cycle: uint64,
-    side: uint8,
-    place: Types.Place,
-    trade: Types.Trade,
-    trade_signatures: DynArray[Types.Signature, 6],
-) -> Side:
+def _check_place(
+    side: Side, cycle: uint64, place: Types.Place, utility_signature: Types.Signature, version: uint256
+):
     """
-    @notice The same, of a trade that stands at a valid place: so its utility signed it.
+    @notice Reverts unless the trade lies at the place in a commitment of the cycle, and its side's utility signed it.
+    @dev Whether the place is valid, and the trade counts, is not asked: one that does not has no result to hold up.
     """
-    found: bytes32 = staticcall TRADE_RESULT.check_place(place, trade, trade_signatures)
-    assert found == digest, "Disputes: not the trade"
-    return self._side_of(digest, cycle, side, trade)
+    record: Types.Commitment = place.commitment
+    is_kept: bool = staticcall TRADE_BOOK.is_commitment(place.number, record)
+    assert is_kept and record.cycle == cycle, "Disputes: no such commitment"
+    assert merkle._verify(
+        record.root,
+        convert(record.count, uint256),
+        convert(place.index, uint256),
+        preimages._trade_leaf(side.digest),
+        place.path,
+    ), "Disputes: not committed"
+    if record.sequence == 0:
+        # Of a registered trade all signatures were verified when it was taken.
+        return
+    key: address = signing._recover(side.digest, utility_signature)
+    assert key != empty(address), "Disputes: bad signature of utility"
+    party: Types.Party = Types.Party(member=side.utility, roles=roles.UTILITY, key=key)
+    verdict: uint256 = staticcall REGISTRY.check_parties([party], record.committed_at, version)
+    assert verdict == 0, "Disputes: not signed by utility"
 
 
 @view
@@ -392,15 +396,17 @@ def _signers(trade: Types.Trade) -> DynArray[bytes32, 6]:
 
 @view
 @internal
-def _elapsed(cycle: uint64, run: uint32) -> uint64:
+def _open(cycle: uint64, run: uint32) -> (uint64, uint256):
     """
-    @notice How long the window of a run has been open, in unpaused seconds; reverts unless it is open now.
+    @notice How long the window of a run has been open, in unpaused seconds, and the config version that governs the
+            cycle; reverts unless it is open now.
     """
     open_run: uint256 = 0
     elapsed: uint64 = 0
-    open_run, elapsed = staticcall ORACLE.open_for(cycle)
+    version: uint256 = 0
+    open_run, elapsed, version = staticcall ORACLE.open_for(cycle)
     assert open_run == convert(run, uint256), "Disputes: another run"
-    return elapsed
+    return elapsed, version
 
 
 @view
@@ -423,9 +429,10 @@ def _check_silent(silent: DynArray[Types.SilentDemand, 1], cycle: uint64, run: u
 @internal
 def _contested_leaf(
     side: Side,
+    cycle: uint64,
     number: uint8,
     run: uint32,
-    inputs: IAllocationOracle.SideView,
+    marks: uint256,
     shown: DynArray[Types.ShownLeaf, 1],
 ) -> bytes32:
     """
@@ -435,11 +442,11 @@ def _contested_leaf(
     posted: bytes32 = empty(bytes32)
     for back: uint256 in range(convert(run, uint256) + 1, bound=4):
         newest = convert(run, uint256) - back
-        posted = inputs.posted[newest]
+        posted = staticcall ORACLE.posted(cycle, newest, side.utility)
         if posted != empty(bytes32):
             break
     if len(shown) == 0:
-        is_unanswered: bool = (inputs.marks >> (UNANSWERED_SHIFT + newest)) & 1 == 1
+        is_unanswered: bool = (marks >> (UNANSWERED_SHIFT + newest)) & 1 == 1
         assert posted == empty(bytes32) or is_unanswered, "Disputes: leaf not shown"
         return empty(bytes32)
     assert posted != empty(bytes32) and convert(shown[0].run, uint256) == newest, "Disputes: not the newest tree"
@@ -469,10 +476,16 @@ def _record_figure(side: Side, cycle: uint64, number: uint8, wh: uint64, trade: 
     """
     @notice Ends the contest of a side by a figure.
     """
-    assert self.contested_at[side.key] != 0, "Disputes: not contested"
-    contracted: uint64 = staticcall TRADE_BOOK.contracted(side.digest, trade.contracted_wh)
-    assert wh <= contracted, "Disputes: more than contracted"
     marks: uint256 = staticcall ORACLE.side_marks(cycle, side.utility, side.digest, number)
     assert marks & HAS_FIGURE == 0, "Disputes: a figure already"
-    extcall ORACLE.mark_side(cycle, side.utility, side.digest, number, FIGURE, wh)
+    assert marks & CONTESTED_RUNS != 0, "Disputes: not contested"
+    if mask != 0:
+        version: uint256 = staticcall ORACLE.config_version(cycle)
+        terms: uint256 = staticcall REGISTRY.run_terms(version)
+        contested_at: uint64 = convert((marks >> CONTESTED_AT_SHIFT) & (2**40 - 1), uint64)
+        open_for: uint64 = staticcall REGISTRY.unpaused_since(contested_at)
+        assert open_for < run_terms._contest_time(terms), "Disputes: too late to rule"
+    contracted: uint64 = staticcall TRADE_BOOK.contracted(side.digest, trade.contracted_wh)
+    assert wh <= contracted, "Disputes: more than contracted"
+    extcall ORACLE.mark_side(cycle, side.utility, side.digest, number, FIGURE, convert(wh, uint256))
     log IDisputes.FigureRecorded(cycle=cycle, trade_digest=side.digest, side=number, wh=wh, mask=mask)

@@ -27,6 +27,7 @@ from .modules import hot_keys
 from .modules import merkle
 from .modules import preimages
 from .modules import publication
+from .modules import run_terms
 from .modules import typed_data
 
 BUYER: constant(uint8) = 0
@@ -299,5 +300,5 @@ def _demand_time(cycle: uint64) -> uint64:
     @notice How long a demand may be answered, and an answer refuted.
     """
     version: uint256 = staticcall ORACLE.config_version(cycle)
-    terms: Types.DisputeTerms = staticcall REGISTRY.dispute_terms(version)
-    return terms.demand_time
+    terms: uint256 = staticcall REGISTRY.run_terms(version)
+    return run_terms._demand_time(terms)

@@ -271,15 +271,15 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
         self._drop(pair, progress, row, "lapsed")
 
     digest: bytes32 = self._row_digest(row)
-    keys: DynArray[address, 32] = []
+    keys: DynArray[uint256, 32] = []
     quorum: uint256 = 0
-    attestor_version: uint256 = 0
-    keys, quorum, attestor_version = staticcall REGISTRY.attestors_in(mask)
+    keys, quorum = staticcall REGISTRY.attestors_in(mask)
     assert len(keys) == quorum and len(signatures) == quorum, "Settlement: not a quorum"
     attestation: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._row_attestation(digest))
     for i: uint256 in range(quorum, bound=32):
+        # No seat is without key, so a malformed signature, which recovers to zero, is none's.
         key: address = signing._recover(attestation, signatures[i])
-        assert key != empty(address) and key == keys[i], "Settlement: not attestor's key"
+        assert convert(key, uint256) >> 36 == keys[i], "Settlement: not attestor's key"
     self._pending[pair] = digest
     self._progress[pair] = publication._begun(block.timestamp, row.run, row.version)
     log ISettlement.RowAttested(
@@ -289,7 +289,6 @@ def attest(row: Types.Row, mask: uint256, signatures: DynArray[Types.Signature, 
         row=row,
         row_digest=digest,
         mask=mask,
-        attestor_version=attestor_version,
     )
 
 

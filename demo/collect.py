@@ -227,7 +227,7 @@ class Records:
             if event.name == "RowAttested":
                 row = struct(Row, event["row"])
                 if row.run == run:
-                    members, _ = self.evidence.attestors_at(event["attestor_version"])
+                    members = self.evidence.attestors_of(event)
                     signers = [member for bit, member in enumerate(members) if event["mask"] >> bit & 1]
                     signatures = _signed(signers, call["signatures"])
                     found[digest] = SettledRow(row, digest, Way.ATTESTED.value, signatures, event["mask"], 0)

@@ -12,8 +12,7 @@ uses: governance
 uses: timeline
 
 # In a seat's word.
-QUORUM_SHIFT: constant(uint256) = 160
-VERSION_SHIFT: constant(uint256) = 168
+QUORUM_SHIFT: constant(uint256) = 248
 
 # Utilities that attest rows, in the order of their bits.
 attestor_ids: DynArray[bytes32, 32]
@@ -36,27 +35,28 @@ def attestors() -> DynArray[bytes32, 32]:
 
 @view
 @external
-def attestors_in(mask: uint256) -> (DynArray[address, 32], uint256, uint256):
+def attestors_in(mask: uint256) -> (DynArray[uint256, 32], uint256):
     """
-    @notice What a quorum of signatures is judged by, in one call and one word an attestor.
+    @notice What a quorum of signatures is judged by, in one call and half a word an attestor.
     @param mask Bit i for member i of the set; at least one.
-    @return The hot keys of the members whose bits are set, lowest first; the set's quorum and version.
+    @return The upper 124 bits of the hot keys of the members whose bits are set, lowest first; the set's quorum.
     """
-    keys: DynArray[address, 32] = []
+    keys: DynArray[uint256, 32] = []
     word: uint256 = 0
     rest: uint256 = mask
     for i: uint256 in range(32):
         if rest & 1 == 1:
-            word = timeline.seat_words[i]
-            # An empty seat has no quorum either.
-            if word == 0:
+            word = timeline.seat_words[i // 2]
+            key: uint256 = (word >> (timeline.SEAT_BITS * (i % 2))) & timeline.SEAT_MASK
+            # Nobody's key, or that of an attestor that has none.
+            if key == 0:
                 break
-            keys.append(convert(word & timeline.KEY_MASK, address))
+            keys.append(key)
         rest >>= 1
         if rest == 0:
             break
     assert rest == 0 and word != 0, "MemberRegistry: no such attestor"
-    return keys, (word >> QUORUM_SHIFT) & 255, word >> VERSION_SHIFT
+    return keys, word >> QUORUM_SHIFT
 
 
 # --- council ---
@@ -74,19 +74,16 @@ def set_attestors(members: DynArray[bytes32, 32]):
     faulty: uint256 = (count - 1) // 3
     quorum: uint256 = max(count // 2, (count + faulty) // 2) + 1
     version: uint256 = self.attestor_version + 1
-    place: uint256 = 0
     for member: bytes32 in self.attestor_ids:
         timeline.seats[member] = 0
-        timeline.seat_words[place] = 0
-        place += 1
-    place = 0
+    for i: uint256 in range(16):
+        timeline.seat_words[i] = quorum << QUORUM_SHIFT
+    place: uint256 = 0
     for member: bytes32 in members:
         word: uint256 = timeline._known(member)
         assert standing_word._roles(word) & standing_word.UTILITY != 0, "MemberRegistry: not a utility"
         assert timeline.seats[member] == 0, "MemberRegistry: attestor twice"
-        timeline.seat_words[place] = (
-            word & timeline.KEY_MASK | (quorum << QUORUM_SHIFT) | (version << VERSION_SHIFT)
-        )
+        timeline._take_seat(place, word)
         place += 1
         timeline.seats[member] = place
     self.attestor_ids = members

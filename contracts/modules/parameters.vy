@@ -41,6 +41,7 @@
 from ..interfaces import IMemberRegistry
 from ..interfaces import Types
 from . import governance
+from . import run_terms as terms_word
 
 uses: governance
 
@@ -60,6 +61,8 @@ config_digest: public(HashMap[uint256, bytes32])
 # What settling asks for, again in one word a version, of parts of 32 bits, the lowest first: publish time, row window,
 # claim window, allocation rule, number of runs.
 settling_words: HashMap[uint256, uint256]
+# What times runs and limits disputes, in one word a version (modules/run_terms.vy).
+run_terms: public(HashMap[uint256, uint256])
 
 
 @deploy
@@ -111,39 +114,12 @@ def gate_terms(version: uint256) -> (uint64, uint64):
 
 @view
 @external
-def window_terms(version: uint256, run: uint256) -> Types.WindowTerms:
+def arbiter_quorum() -> uint64:
     """
-    @notice What times a run.
-    @dev Reverts for a run that the version does not have.
-    @param version Config version.
-    @param run From 0.
-    @return Number of runs, this run's deadline after the cycle's end, least intake, window (seconds, blocks).
+    @notice How many arbiters make a ruling, by the newest parameters.
+    @return Their number.
     """
-    return Types.WindowTerms(
-        run_count=convert(len(self.configs[version].run_deadlines), uint64),
-        deadline=self.configs[version].run_deadlines[run],
-        least_intake=self.configs[version].least_intake,
-        window=self.configs[version].window,
-        window_blocks=self.configs[version].window_blocks,
-    )
-
-
-@view
-@external
-def dispute_terms(version: uint256) -> Types.DisputeTerms:
-    """
-    @notice What limits demands, contests and rulings.
-    @param version Config version.
-    @return Window, demand time and contest time in seconds, numbers of open demands and contests, arbiters' quorum.
-    """
-    return Types.DisputeTerms(
-        window=self.configs[version].window,
-        demand_time=self.configs[version].demand_time,
-        open_demands=self.configs[version].open_demands,
-        contests_per_cycle=self.configs[version].contests_per_cycle,
-        contest_time=self.configs[version].contest_time,
-        arbiter_quorum=self.configs[version].arbiter_quorum,
-    )
+    return self.configs[self.config_version].arbiter_quorum
 
 
 @view
@@ -265,6 +241,16 @@ def _add(config: Types.Config):
         | (convert(config.claim_window, uint256) << 64)
         | (convert(config.allocation_rule, uint256) << 96)
         | (len(config.run_deadlines) << 128)
+    )
+    self.run_terms[version] = terms_word._with_deadlines(
+        (convert(config.least_intake, uint256) << terms_word.LEAST_INTAKE)
+        | (convert(config.window, uint256) << terms_word.WINDOW)
+        | (convert(config.demand_time, uint256) << terms_word.DEMAND_TIME)
+        | (convert(config.contest_time, uint256) << terms_word.CONTEST_TIME)
+        | (convert(config.window_blocks, uint256) << terms_word.WINDOW_BLOCKS)
+        | (convert(config.open_demands, uint256) << terms_word.OPEN_DEMANDS)
+        | (convert(config.contests_per_cycle, uint256) << terms_word.CONTESTS),
+        config.run_deadlines,
     )
     log IMemberRegistry.ConfigSet(version=version, digest=digest, config=config)
 

@@ -20,17 +20,21 @@ UNTIL_SHIFT: constant(uint256) = 48
 COMPROMISED_SHIFT: constant(uint256) = 96
 TENURE_CONTRACT: constant(uint256) = 1 << 144
 TIME_MASK: constant(uint256) = 2**48 - 1
-KEY_MASK: constant(uint256) = 2**160 - 1
+# Of a key at a seat: its upper 124 bits, so that two fit in a word. A key that shares them is as hard to find as a key
+# that was lost is to compute.
+SEAT_BITS: constant(uint256) = 124
+SEAT_MASK: constant(uint256) = 2**124 - 1
 
 # The newest standing word of each member.
 standing: public(HashMap[bytes32, uint256])
 # Its former words, oldest first, and how many.
 former: HashMap[bytes32, HashMap[uint256, uint256]]
 former_count: HashMap[bytes32, uint256]
-# Attestors' keys at hand: a member's seat in the set (its place + 1; 0 for none), and each place's word: bits 0-159 its
-# hot key of today, 160-167 the set's quorum, 168-255 the set's version (modules/attestor_set.vy).
+# Attestors' keys at hand: a member's seat in the set (its place + 1; 0 for none), and for each two places a word: bits
+# 0-123 the upper bits of the hot key of today at the even place, 124-247 of that at the odd one, 248-255 the set's
+# quorum (modules/attestor_set.vy).
 seats: HashMap[bytes32, uint256]
-seat_words: uint256[32]
+seat_words: uint256[16]
 # To whom a hot key belongs, for ever, and its tenure.
 key_owner: HashMap[address, bytes32]
 tenure: HashMap[address, uint256]
@@ -150,8 +154,18 @@ def _set_standing(member: bytes32, word: uint256):
     self.standing[member] = new
     seat: uint256 = self.seats[member]
     if seat != 0:
-        self.seat_words[seat - 1] = (self.seat_words[seat - 1] & ~KEY_MASK) | (new & KEY_MASK)
+        self._take_seat(seat - 1, new)
     log IMemberRegistry.StandingChanged(member=member, word=new)
+
+
+@internal
+def _take_seat(place: uint256, standing: uint256):
+    """
+    @notice Keeps the hot key of a standing word at hand at a place of the attestors' set.
+    """
+    offset: uint256 = SEAT_BITS * (place % 2)
+    key: uint256 = (standing & (2**160 - 1)) >> 36
+    self.seat_words[place // 2] = (self.seat_words[place // 2] & ~(SEAT_MASK << offset)) | (key << offset)
 
 
 @view

@@ -216,7 +216,7 @@ class Scene(TradingScene):
         row = content.row(CYCLE, run, version, self.inputs[run])
         digest = self.domain.digest(row)
         signatures = tuple(MemberSignature.of(one, self.sign(one, RowAttestation(digest))) for one in (UA, UB))
-        told = {"row": asdict(row), "row_digest": digest, "mask": 3, "attestor_version": 1}
+        told = {"row": asdict(row), "row_digest": digest, "mask": 3}
         self.chain.emit("Settlement", "RowAttested", cycle=CYCLE, payer=row.payer, payee=row.payee, **told)
         return row, signatures
 

@@ -225,7 +225,7 @@ class Following(RuleBasedStateMachine):
 
 def about(log: FakeLog) -> tuple[int | None, bytes | None]:
     for cycle in CYCLES:
-        if log.name in ("RowAttested", "RowPublished") and row_digest(cycle) in (*log.topics, log.data[-96:-64]):
+        if log.name in ("RowAttested", "RowPublished") and row_digest(cycle) in (*log.topics, log.data[-64:-32]):
             return cycle, row_digest(cycle)
         if log.name == "ClaimApplied" and log.data[:32] == word(cycle):
             return cycle, None

@@ -29,21 +29,6 @@ SNAPSHOT = Path(__file__).with_name("gas.json")
 TOLERANCE = 5
 BASE = 21_000
 ECRECOVER = (1).to_bytes(20, "big")
-# Targets that are not met, and why; the snapshot bounds these all the same.
-UNMET = {
-    "attest a row: 5 of 7": (
-        "two new words (the row's digest and progress), five keys, the pair's word, the cycle's state and inputs, three"
-        " other contracts, five signatures, calldata and the event make up 121 000. One hash over all attestors' keys"
-        " would save about 5 000, but then each attestor could hold up every row by changing its own key. A shortened"
-        " digest in one word with the progress would save 22 000, but shortened digests can be made to collide."
-    ),
-    "contest a reading: 4 signatures of the trade, 20 levels": (
-        "four new words (the leaf was contested, the member's count, the side's time and marks) are 88 400; the trade's"
-        " place and its four signatures are verified, so that nobody contests what its utility never signed. The"
-        " parameters of windows and disputes, read one by one, would cost about 20 000 less in two words, for which"
-        " MemberRegistry has no room below 24 576 bytes."
-    ),
-}
 # What is told apart within a transaction, in the order of the table.
 PARTS = ("base", "calldata", "signatures", "calls", "storage", "events", "hashing", "refund")
 _PART_OF = {0x20: "hashing", 0x54: "storage", 0x55: "storage", 0xF1: "calls", 0xFA: "calls"} | {
@@ -124,8 +109,8 @@ def faults(measured: list[Measured], known: dict[str, int]) -> list[str]:
     """What costs more than its target, or more than the snapshot and its tolerance, or is not in it."""
     found = []
     for one in measured:
-        if one.target is not None and (one.gas > one.target) != (one.name in UNMET):
-            found.append(f"{one.name}: {one.gas} gas, the target is {one.target}, which UNMET says otherwise of")
+        if one.target is not None and one.gas > one.target:
+            found.append(f"{one.name}: {one.gas} gas, the target is {one.target}")
         before = known.get(one.name)
         if before is None:
             found.append(f"{one.name}: not in the snapshot")

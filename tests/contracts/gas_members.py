@@ -8,6 +8,7 @@ from functools import partial
 
 import boa  # type: ignore[import-untyped]
 
+from settlement import typed_data
 from settlement.hashing import keccak256
 from settlement.trade import (
     Acknowledgement,
@@ -16,6 +17,7 @@ from settlement.trade import (
     Denial,
     EscrowPayment,
     HotKeyChange,
+    NoticeRuling,
     Statement,
     Withdrawal,
 )
@@ -44,7 +46,7 @@ def obligations(everything: bool) -> Iterator[Measured]:
         yield measure(
             "acknowledge a payment", "in whole", ledger, partial(ledger.acknowledge, astuple(heard), heard_by, [])
         )
-    for way in ("deny", "attest"):
+    for way in ("deny", "attest", "rule"):
         with chain():
             market = _owing()
             ids, ledger = (market.members[CREDITOR].id, market.members[DEBTOR].id), market.obligations
@@ -55,6 +57,15 @@ def obligations(everything: bool) -> Iterator[Measured]:
                 denial = Denial(*ids, REFERENCE)
                 denied = market.sign(CREDITOR, denial)
                 yield measure("deny a payment", "", ledger, partial(ledger.deny, astuple(denial), denied, []))
+                continue
+            if way == "rule":
+                money.deny(market, CREDITOR, REFERENCE)
+                value = NoticeRuling(*ids, REFERENCE, AMOUNT)
+                ruled = [astuple(typed_data.sign(key, market.domain.digest(value))) for key in money.ARBITERS[:2]]
+                parameters = f"2 of {len(money.ARBITERS)} arbiters, in whole"
+                yield measure(
+                    "rule on a payment", parameters, ledger, partial(ledger.rule, astuple(value), 0b11, ruled)
+                )
                 continue
             found, bank = BankAttestation(*ids, REFERENCE, AMOUNT), market.members["bank"].id
             seen = market.sign("bank", found)

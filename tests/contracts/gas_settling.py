@@ -18,7 +18,19 @@ from tests.contracts.gas import Measured, chain, measure
 from tests.contracts.gas_trading import LEVELS, deep
 from tests.contracts.market import Market, at_time
 from tests.contracts.settling import Scene, deploy_settling, later
-from tests.contracts.trading import CYCLE, DAY, END, allocation_of, batch_of, batch_place, commit, post, trade_of
+from tests.contracts.trading import (
+    CONFIG,
+    CYCLE,
+    DAY,
+    END,
+    allocation_of,
+    batch_of,
+    batch_place,
+    commit,
+    events,
+    post,
+    trade_of,
+)
 
 CHUNK = 128
 WAYS = (("all from the lock", 100, 42_000), ("part owed", 50, 50_000), ("all owed", 0, 62_000))
@@ -132,15 +144,16 @@ def _published(scene: Scene, count: int) -> Iterator[Measured]:
         )
 
 
-def _deep_inputs(scene: Scene, trade: Trade, levels: int) -> tuple[list[Any], list[Any]]:
-    """Both utilities post trees of 2^levels leaves that hold the trade's; the shown leaves."""
+def _deep_inputs(scene: Scene, trade: Trade, levels: int, run: int = 0) -> tuple[list[Any], list[Any]]:
+    """Both utilities post trees of 2^levels leaves that hold the trade's, in the next run; the shown leaves."""
     listed = []
-    at_time(END + 1)
+    if run == 0:
+        at_time(END + 1)
     for side, utility in ((0, "utility_a"), (1, "utility_b")):
         leaf = scene.leaf(trade, side)
         root, count, path = deep(preimages.allocation_leaf(leaf), levels)
-        post(scene.market, utility, allocation_of(scene.market, utility, root, count))
-        listed.append([astuple(ShownLeaf(0, root, count, 0, leaf, path))])
+        post(scene.market, utility, allocation_of(scene.market, utility, root, count, run=run))
+        listed.append([astuple(ShownLeaf(run, root, count, 0, leaf, path))])
     scene.seal()
     return listed[0], listed[1]
 
@@ -252,4 +265,42 @@ def row_demands(everything: bool) -> Iterator[Measured]:
             )
 
 
-OPERATIONS = (agreed_rows, attested_rows, claims, strikes, row_demands)
+def newer_leaves(everything: bool) -> Iterator[Measured]:
+    """A claim and an answer by leaves of run 0, where there are newer ones."""
+    for kind in ("claim", "answer"):
+        with chain():
+            scene, trade = _deep_trade(20)
+            market, content = scene.market, scene.contents()[trade.buyer_platform, trade.seller_platform]
+            older, newer = _deep_inputs(scene, trade, 20), _deep_inputs(scene, trade, 20, run=1)
+            place = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
+            if kind == "claim":
+                claim, faults = market.settlement.claim(*place, *older), market.row_faults
+                newest = claim, astuple(trade), 1, newer[1][0]
+                yield measure(
+                    "strike a claim", "by a newer leaf, 20 levels", faults, partial(faults.strike_newer_leaf, *newest)
+                )
+                continue
+            row, case = scene.pending(content, run=1), market.row_demands
+            said = RowDemand(market.domain.digest(row), 0, scene.id("platform_a"))
+            case.demand(astuple(row), astuple(said), market.sign("platform_a", said), [])
+            case.answer(astuple(row), astuple(ShownFlow(content.leaves[0], 0, ())), *place, *older)
+            (found,) = events(case, "LeafFounded")
+            refuting = astuple(row), 0, found["claim"], astuple(trade), 1, newer[1]
+            yield measure("refute an answer", "by a newer leaf, 20 levels", case, partial(case.refute, *refuting))
+
+
+def releases(everything: bool) -> Iterator[Measured]:
+    """A lock goes back once the cycle is closed: by its last run's seal, or by its age with no run sealed."""
+    for way in ("the last run is sealed", "no run is sealed"):
+        with chain():
+            scene = Scene(deploy_settling(replace(CONFIG, run_deadlines=CONFIG.run_deadlines[:1])))
+            scene.commit([trade_of(scene.market)], [("platform_a", "platform_b", 1_000_000)])
+            if way == "the last run is sealed":
+                scene.settle_inputs()
+            later(scene.market.config.close_limit + 30 * DAY)
+            escrow = scene.market.escrow
+            pair = scene.id("platform_a"), scene.id("platform_b")
+            yield measure("release a lock", way, escrow, partial(escrow.release, CYCLE, *pair))
+
+
+OPERATIONS = (agreed_rows, attested_rows, claims, strikes, row_demands, newer_leaves, releases)

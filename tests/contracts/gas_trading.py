@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.contracts.trading import (
     END,
     allocation_of,
     batch_of,
+    batch_place,
     commit,
     commit_one,
     deadline,
@@ -164,7 +165,11 @@ def disputes(everything: bool) -> Iterator[Measured]:
             market = deploy_trading(only=(*WITH_DISPUTES, "DepositToken", "Arbiters", "Disputes", "TradeResult"))
             with boa.env.prank(market.council):
                 market.arbiters.set_arbiters(["0x" + typed_data.address_of(key).hex() for key in ARBITERS])
-            trade, place = commit_one(market)
+            trade = trade_of(market)
+            root, count, path = deep(preimages.trade_leaf(market.domain.digest(trade)), 20)
+            batch = batch_of(market, [], root=root, count=count)
+            number, time = commit(market, batch), boa.env.evm.patch.timestamp
+            place = replace(batch_place(market, number, batch, [trade], 0, time), path=path)
             first = leaf_of(market, trade, 1)
             at_time(END)
             root, count, path = deep(preimages.allocation_leaf(first), 20)
@@ -175,21 +180,25 @@ def disputes(everything: bool) -> Iterator[Measured]:
 
 def _disputed(market: Market, trade: Any, place: Any, evidence: Any, kind: str) -> Iterator[Measured]:
     who, digest, case = member_id(market, "platform_a"), market.domain.digest(trade), market.disputes
-    shown_trade = astuple(place), astuple(trade), market.sign_all(trade.signers, trade)
+    shown_trade = astuple(place), astuple(trade), market.sign("utility_b", trade)
+    # The other side's lack of a leaf, by another member: the contract has been used before.
+    lack = Contest(CYCLE, 0, member_id(market, "platform_b"), digest, 0, keccak256(b"evidence"))
+    of_buyer = *shown_trade[:2], market.sign("utility_a", trade)
+    case.contest(astuple(lack), market.sign("platform_b", lack), [], *of_buyer, [])
     demand = Demand(CYCLE, 0, who, digest, 1)
     contest = Contest(CYCLE, 0, who, digest, 1, keccak256(b"evidence"))
     by_demand, by_contest = market.sign("platform_a", demand), market.sign("platform_a", contest)
     if kind == "agreement":
         yield measure(
             "demand an allocation leaf",
-            "4 signatures of the trade",
+            "20 levels",
             case,
             partial(case.demand, astuple(demand), by_demand, [], *shown_trade, []),
         )
         yield measure("answer a demand", "20 levels", case, partial(case.answer, CYCLE, astuple(trade), 1, evidence))
     line = measure(
         "contest a reading",
-        "4 signatures of the trade, 20 levels",
+        "a member's first, 2 paths of 20 levels",
         case,
         partial(case.contest, astuple(contest), by_contest, [], *shown_trade, [evidence]),
         205_000,

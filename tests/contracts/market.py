@@ -138,7 +138,7 @@ def constructor_arguments(
         "AllocationOracle": (registry, at["TradeBook"], at["AllocationFaults"], at["Disputes"]),
         "AllocationFaults": (registry, at["TradeBook"], at["AllocationOracle"]),
         "Arbiters": (registry,),
-        "Disputes": (registry, at["TradeBook"], at["AllocationOracle"], at["TradeResult"], at["Arbiters"]),
+        "Disputes": (registry, at["TradeBook"], at["AllocationOracle"], at["Arbiters"]),
         "TradeResult": (registry, at["RevenueFlows"], at["TradeBook"], at["AllocationOracle"]),
         "Settlement": (
             registry,

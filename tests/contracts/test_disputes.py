@@ -8,6 +8,7 @@ from typing import Any
 
 import boa
 import pytest
+from eth_utils import to_checksum_address
 
 from settlement import preimages, typed_data
 from settlement.figures import SeenLeaf, SideMarks, Terms, figure_of
@@ -21,8 +22,10 @@ from settlement.trade import (
     Ruling,
     ShownLeaf,
     SilentDemand,
+    Trade,
 )
 from tests.contracts.market import Market, at_time
+from tests.contracts.money import change_hot_key
 from tests.contracts.trading import (
     CONFIG,
     CONTRACTS_OF_TRADING,
@@ -77,8 +80,9 @@ class Case:
     def digest(self, number: int = 0) -> bytes:
         return self.market.domain.digest(self.trades[number])
 
-    def signatures(self, number: int = 0) -> list[tuple[int, bytes, bytes]]:
-        return self.market.sign_all(self.trades[number].signers, self.trades[number])
+    def signature(self, number: int = 0, side: int = 1) -> tuple[int, bytes, bytes]:
+        """That of the side's utility on the trade."""
+        return self.market.sign("utility_b" if side else "utility_a", self.trades[number])
 
     def shown(self, number: int = 0) -> ShownLeaf:
         return shown(self.tree, number, self.leaves[number])
@@ -97,7 +101,7 @@ class Case:
             [],
             astuple(self.places[number]),
             astuple(self.trades[number]),
-            self.signatures(number),
+            self.signature(number, said.side),
             [astuple(one) for one in silent],
         )
         return said
@@ -113,7 +117,7 @@ class Case:
             [],
             astuple(self.places[number]),
             astuple(self.trades[number]),
-            self.signatures(number),
+            self.signature(number, said.side),
             [astuple(one) for one in evidence],
         )
         return said
@@ -279,9 +283,9 @@ def test_only_a_signer_of_the_trade_demands_and_contests(case: Case) -> None:
 
 
 @pytest.mark.parametrize("kind", ["demand", "contest"])
-def test_what_is_disputed_is_the_trade_at_a_valid_place(case: Case, kind: str) -> None:
+def test_what_is_disputed_is_the_trade_at_its_place(case: Case, kind: str) -> None:
     act: Callable[..., Any] = getattr(case, kind)
-    with boa.reverts("Disputes: not the trade"):
+    with boa.reverts("Disputes: another trade"):
         act(trade_digest=case.digest(1))
     with boa.reverts("Disputes: another cycle"):
         act(cycle=CYCLE + 1)
@@ -290,21 +294,34 @@ def test_what_is_disputed_is_the_trade_at_a_valid_place(case: Case, kind: str) -
     with boa.reverts("Disputes: another run"):
         act(run=1)
     right = case.places[0]
-    case.places[0] = replace(right, index=1)
-    with boa.reverts("TradeResult: not committed"):
-        act()
+    for wrong, reason in (
+        (replace(right, index=1), "Disputes: not committed"),
+        (replace(right, path=()), "Disputes: not committed"),
+        (replace(right, number=right.number + 1), "Disputes: no such commitment"),
+        (replace(right, commitment=replace(right.commitment, count=5)), "Disputes: no such commitment"),
+    ):
+        case.places[0] = wrong
+        with boa.reverts(reason):
+            act()
     case.places[0] = right
+    act()
 
 
 @pytest.mark.parametrize("kind", ["demand", "contest"])
 def test_a_trade_that_its_utility_never_signed_is_not_disputed(case: Case, kind: str) -> None:
     """Members may be named in trades they never signed; then nothing of theirs waits."""
-    signatures = case.signatures()
-    forged = [*signatures[:3], signatures[0]]
-    case.signatures = lambda number=0: forged  # type: ignore[method-assign]
-    with boa.reverts("TradeResult: not signer's key"):
-        getattr(case, kind)()
-    del case.signatures  # type: ignore[attr-defined]
+    act: Callable[..., Any] = getattr(case, kind)
+    for signature, reason in (
+        (case.market.sign("platform_a", case.trades[0]), "Disputes: not signed by utility"),
+        (case.market.sign("utility_a", case.trades[0]), "Disputes: not signed by utility"),
+        (case.market.sign("utility_b", case.trades[1]), "Disputes: not signed by utility"),
+        (UNSIGNED, "Disputes: bad signature of utility"),
+    ):
+        case.signature = lambda number=0, side=1, given=signature: given  # type: ignore[misc]
+        with boa.reverts(reason):
+            act()
+    del case.signature  # type: ignore[attr-defined]
+    act()
 
 
 def test_a_registered_trade_needs_no_signatures_again(case: Case) -> None:
@@ -318,19 +335,98 @@ def test_a_registered_trade_needs_no_signatures_again(case: Case) -> None:
         at_time(deadline())
         said = Demand(CYCLE, 0, member_id(market, "platform_a"), digest, 1)
         arguments = (astuple(said), market.sign("platform_a", said), [], astuple(place), astuple(trade))
-        with boa.reverts("TradeResult: signature too many"):
-            market.disputes.demand(*arguments, market.sign_all(trade.signers, trade), [])
-        market.disputes.demand(*arguments, [], [])
+        market.disputes.demand(*arguments, UNSIGNED, [])
         market.disputes.answer(
             CYCLE, astuple(trade), 1, astuple(shown(tree, 0, leaf_of(market, trade, 1, commitment=number)))
         )
+
+
+def placed_alone(case: Case, trade: Trade, **changes: Any) -> None:
+    """The case's first trade is now this one, in a batch of its own. It is made before the cycle's gate closes."""
+    batch = batch_of(case.market, [trade], sequence=case.market.book.commitment_count() + 1, **changes)
+    number, time = commit(case.market, batch), boa.env.evm.patch.timestamp
+    case.trades[0], case.places[0] = trade, batch_place(case.market, number, batch, [trade], 0, time)
+
+
+@pytest.fixture
+def early() -> Iterator[Case]:
+    """A case before its cycle: nothing is posted, and more can be committed."""
+    with boa.env.anchor():
+        case = Case.__new__(Case)
+        case.market = deploy_trading(SMALL, only=WITH_DISPUTES)
+        case.trades, case.places = [trade_of(case.market)], []
+        case.places = [None]  # type: ignore[list-item]
+        yield case
+
+
+@pytest.mark.parametrize("kind", ["demand", "contest"])
+def test_a_trade_that_never_counts_is_disputed_at_no_other_s_expense(early: Case, kind: str) -> None:
+    """Its utility signed it, and nobody else did; it names a template and a partner that nobody knows."""
+    market = early.market
+    right = trade_of(market, 1)
+    wrong = trade_of(market, 2, template=b"\7" * 32, seller_platform=b"\7" * 32)
+    batch = batch_of(market, [right, wrong])
+    number, time = commit(market, batch), boa.env.evm.patch.timestamp
+    early.trades = [wrong, right]
+    early.places = [batch_place(market, number, batch, [right, wrong], index, time) for index in (1, 0)]
+    at_time(END)
+    early.leaves = [leaf_of(market, wrong, 1, index=1), leaf_of(market, right, 1)]
+    early.tree = post_leaves(market, "utility_b", early.leaves)
+    at_time(deadline())
+    with boa.reverts("Disputes: no signer of the trade"):
+        getattr(early, kind)(by="platform_b")
+    getattr(early, kind)()
+    assert early.marks() == (SideMarks(unanswered=1) if kind == "demand" else SideMarks(contested=1))
+    assert early.marks(1) == SideMarks()
+    pass_window(market)
+    later(DEMAND_TIME)
+    market.oracle.seal(CYCLE)
+    assert early.figure(0, 1).wh == 2_000  # the trade beside it in batch, tree and group
+    with boa.reverts("TradeResult: unknown template"):
+        market.result.check_place(astuple(early.places[0]), astuple(wrong), [])
+
+
+def test_the_utility_s_signature_counts_as_of_the_commitment(early: Case) -> None:
+    market = early.market
+    placed_alone(early, trade_of(market))
+    signature = early.signature()
+    early.signature = lambda number=0, side=1: signature  # type: ignore[method-assign]
+    secret = keccak256(b"utility b's next key")
+    later(1)
+    change_hot_key(market, "utility_b", to_checksum_address(typed_data.address_of(secret)))
+    at_time(deadline())
+    early.contest(evidence=[])  # with the key of then
+    fresh = astuple(typed_data.sign(secret, early.digest()))
+    early.signature = lambda number=0, side=1: fresh  # type: ignore[method-assign]
+    with boa.reverts("Disputes: not signed by utility"):
+        early.contest(evidence=[])
+
+
+def test_a_side_s_utility_was_one_at_the_commitment(early: Case) -> None:
+    """A platform named as utility may sign what it likes."""
+    market = early.market
+    placed_alone(early, trade_of(market, seller_utility=member_id(market, "platform_c")))
+    early.signature = lambda number=0, side=1: market.sign("platform_c", early.trades[0])  # type: ignore[method-assign]
+    at_time(deadline())
+    for act in (early.demand, lambda: early.contest(evidence=[])):
+        with boa.reverts("Disputes: not signed by utility"):
+            act()
+
+
+def test_a_commitment_of_another_cycle_is_none_of_this_one(early: Case) -> None:
+    market = early.market
+    placed_alone(early, trade_of(market), cycle=CYCLE + 1, earliest_slot=END)
+    commit(market, batch_of(market, [trade_of(market, 5)], sequence=9))
+    at_time(deadline())
+    with boa.reverts("Disputes: no such commitment"):
+        early.contest(evidence=[])
 
 
 def test_a_contract_demands_by_erc_1271(case: Case) -> None:
     market = case.market
     use_wallet(market, "platform_a")
     said = Demand(CYCLE, 0, member_id(market, "platform_a"), case.digest(), 1)
-    rest = (astuple(case.places[0]), astuple(case.trades[0]), case.signatures(), [])
+    rest = (astuple(case.places[0]), astuple(case.trades[0]), case.signature(), [])
     with boa.reverts("Disputes: not signed by member"):
         market.disputes.demand(astuple(said), UNSIGNED, [bytes(65)], *rest)
     market.disputes.demand(astuple(said), UNSIGNED, [wallet_bytes(market, "platform_a", said)], *rest)
@@ -386,7 +482,9 @@ def test_a_contested_side_waits_and_its_leaf_stands_from_the_next_run_on(case: C
     key, now = preimages.side_key(case.digest(), 1), boa.env.evm.patch.timestamp
     assert market.oracle.accumulator(CYCLE) == preimages.accumulate(acc, Act.CONTEST, 0, now, key)
     assert case.marks() == SideMarks(contested=1)
-    assert (market.disputes.contested_at(key), market.disputes.contest_count(said.member, CYCLE)) == (now, 1)
+    word = market.oracle.side_marks(CYCLE, member_id(market, "utility_b"), case.digest(), 1)
+    assert word == 1 | now << 40 | int.from_bytes(leaf) >> 80 << 80
+    assert market.disputes.contest_count(said.member, CYCLE) == 1
     assert not case.figure(0, run_shown=[]).known
     assert case.figure(0, 1).wh == 2_000  # nobody else's side waits
     with boa.reverts("Disputes: contested before"):
@@ -424,6 +522,61 @@ def test_the_lack_of_a_leaf_is_contested_once_a_run(case: Case) -> None:
     case.market.oracle.seal(CYCLE)
     at_time(deadline(1))
     case.contest(by="platform_b", side=0, evidence=[], run=1)
+
+
+def test_a_side_contested_for_its_lack_may_be_contested_for_the_leaf_that_answers(case: Case) -> None:
+    case.demand(0)
+    case.contest(0, evidence=[])
+    case.answer(0)
+    case.contest(0, by="platform_b")
+    leaf = preimages.allocation_leaf(case.leaves[0])
+    assert [one["leaf"] for one in events(case.market.disputes, "Contested")] == [leaf]
+    with boa.reverts("Disputes: contested before"):
+        case.contest(0, by="utility_a")
+
+
+def test_a_leaf_is_contested_again_only_after_another(case: Case) -> None:
+    """What was contested last is remembered: a utility that goes back to a former leaf may be asked again."""
+    market = case.market
+    case.contest()
+    pass_window(market)
+    market.oracle.seal(CYCLE)
+    for attempt, leaves, contested in (
+        (1, case.leaves, False),
+        (2, [replace(leaf, meter_wh=leaf.meter_wh + 1) for leaf in case.leaves], True),
+    ):
+        tree = post_leaves(market, "utility_b", leaves, run=1, attempt=attempt)
+        with boa.env.anchor():
+            at_time(deadline(1))
+            evidence = [shown(tree, 0, leaves[0], run=1)]
+            if contested:
+                case.contest(run=1, evidence=evidence)
+            with boa.reverts("Disputes: contested before"):
+                case.contest(run=1, by="platform_b", evidence=evidence)
+
+
+def test_other_marks_leave_a_contest_as_it_is(case: Case) -> None:
+    case.contest()
+    made, subject = boa.env.evm.patch.timestamp, int.from_bytes(preimages.allocation_leaf(case.leaves[0])) >> 80
+    utility = member_id(case.market, "utility_b")
+
+    def word() -> int:
+        return int(case.market.oracle.side_marks(CYCLE, utility, case.digest(), 1))
+
+    later(HOUR)
+    case.demand()
+    assert word() == 1 | 1 << 8 | made << 40 | subject << 80
+    with boa.env.prank(case.market.addresses["AllocationFaults"]):
+        case.market.oracle.mark_twice(CYCLE, 0, utility, case.digest(), 1)
+    case.answer()
+    assert word() == 1 | 1 << 16 | made << 40 | subject << 80
+    at_time(made + CONTEST_TIME - 1)
+    with boa.env.anchor():
+        case.rule(9)
+        assert word() == 1 | 1 << 16 | 1 << 24 | 9 << 64  # the figure takes the contest's place
+    later(1)
+    with boa.reverts("Disputes: too late to rule"):
+        case.rule(9)
 
 
 def test_a_missing_reading_is_contested_in_each_run(case: Case) -> None:
@@ -537,8 +690,9 @@ def test_a_figure_is_at_most_what_is_contracted(case: Case) -> None:
 
 
 def test_a_figure_ends_a_contest_and_nothing_else(case: Case) -> None:
-    with boa.reverts("Disputes: not contested"):
-        case.agree(1_000)
+    for act in (case.agree, case.rule):
+        with boa.reverts("Disputes: not contested"):
+            act(1_000)
     case.contest()
     for act in (case.agree, case.rule):
         with boa.reverts("Disputes: another trade"):

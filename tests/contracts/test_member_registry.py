@@ -763,6 +763,11 @@ def test_any_history_is_remembered(market: Market, registry: Any, seed: int) -> 
 # --- attestors ---
 
 
+def seat_key(address: str) -> int:
+    """What a seat has of a hot key: two of them fit in a word."""
+    return int(address, 16) >> 36
+
+
 @pytest.mark.parametrize("count", [*range(1, 12), 16, 21, 31, 32])
 def test_quorum_follows_from_the_number(market: Market, registry: Any, count: int) -> None:
     names = [f"utility {number}" for number in range(count)]
@@ -775,10 +780,10 @@ def test_quorum_follows_from_the_number(market: Market, registry: Any, count: in
     assert quorum == {4: 3, 7: 5, 10: 7, 21: 14}.get(count, quorum)
     assert events(registry) == [("AttestorsSet", {"version": 2, "members": ids, "quorum": quorum})]
     assert (registry.quorum(), registry.attestor_version(), registry.attestors()) == (quorum, 2, ids)
-    keys = [to_checksum_address(member(name).address) for name in names]
+    keys = [seat_key(member(name).address) for name in names]
     everyone = (1 << count) - 1
     for mask in {1, everyone, 1 << (count - 1), everyone & 0xAAAAAAAA, everyone & 0x55555555} - {0}:
-        assert registry.attestors_in(mask) == ([keys[bit] for bit in range(count) if mask >> bit & 1], quorum, 2)
+        assert registry.attestors_in(mask) == ([keys[bit] for bit in range(count) if mask >> bit & 1], quorum)
     for mask in (0, 1 << count, everyone << 1, 1 << 255, 2**256 - 1):
         with boa.reverts("MemberRegistry: no such attestor"):
             registry.attestors_in(mask)
@@ -813,26 +818,27 @@ def test_an_attestor_stays_a_utility_until_another_takes_its_place(market: Marke
 
 def test_attestors_keys_are_those_of_today(market: Market, registry: Any) -> None:
     names = list(ATTESTORS)
-    keys = [to_checksum_address(market.members[name].address) for name in names]
-    assert registry.attestors_in(15) == (keys, 3, 1)
+    keys = [seat_key(market.members[name].address) for name in names]
+    assert registry.attestors_in(15) == (keys, 3)
     who = market.members[names[1]]
     key = to_checksum_address(keccak256(b"another hot key")[12:])
     change_key(market, who.name, key)
-    keys[1] = key
-    assert registry.attestors_in(15) == (keys, 3, 1)
+    keys[1] = seat_key(key)
+    assert registry.attestors_in(15) == (keys, 3)
     # Suspended it keeps its key, called compromised it has none; a smaller set leaves no seat behind.
     by_council(market, "suspend", who.id, True)
-    assert registry.attestors_in(15) == (keys, 3, 1)
+    assert registry.attestors_in(15) == (keys, 3)
     compromise(market, who.name, key)
-    keys[1] = ZERO
-    assert registry.attestors_in(15) == (keys, 3, 1)
+    with boa.reverts("MemberRegistry: no such attestor"):
+        registry.attestors_in(15)
+    assert registry.attestors_in(13) == ([keys[0], *keys[2:]], 3)
     by_council(market, "set_attestors", [market.members[name].id for name in names[2:]])
-    assert registry.attestors_in(3) == (keys[2:], 2, 2)
+    assert registry.attestors_in(3) == (keys[2:], 2)
     with boa.reverts("MemberRegistry: no such attestor"):
         registry.attestors_in(4)
     # Whoever left the set moves no seat.
     change_key(market, names[0], "0x" + keccak256(b"a third hot key")[12:].hex())
-    assert registry.attestors_in(3) == (keys[2:], 2, 2)
+    assert registry.attestors_in(3) == (keys[2:], 2)
 
 
 # --- parameters ---
@@ -868,11 +874,7 @@ def test_every_version_is_kept_with_its_digest(market: Market, registry: Any) ->
         assert registry.gate_terms(version) == (config.gate, config.commit_ahead)
         assert registry.rule_terms(version) == (config.allocation_rule, len(config.run_deadlines))
         assert registry.row_terms(version) == (config.publish_time, config.row_window, config.claim_window)
-        for run, deadline in enumerate(config.run_deadlines):
-            terms = (len(config.run_deadlines), deadline, config.least_intake, config.window, config.window_blocks)
-            assert tuple(registry.window_terms(version, run)) == terms
-        with boa.reverts():
-            registry.window_terms(version, len(config.run_deadlines))
+        assert registry.run_terms(version) == terms_word(config)
     assert registry.calendar() == (first.slot_length, first.cycle_length, first.anchor)
     assert registry.debt_terms() == (7, 5 * HOUR, 6 * HOUR, 3)
     assert registry.is_rail(code("CARD"))
@@ -896,6 +898,33 @@ def test_currency_and_calendar_are_fixed(market: Market, changes: dict[str, Any]
     expected = "MemberRegistry: bad money decimals" if "money_decimals" in changes else None
     with boa.reverts(expected or "MemberRegistry: fixed at deployment"):
         by_council(market, "set_config", astuple(replace(market.config, **changes)))
+
+
+def terms_word(config: Config) -> int:
+    """What the registry tells of a version in one word, written out apart from the contract."""
+    deadlines = sum(deadline << 28 * run for run, deadline in enumerate(config.run_deadlines))
+    times = (config.least_intake, config.window, config.demand_time, config.contest_time)
+    word = deadlines + sum(time << 112 + 24 * place for place, time in enumerate(times))
+    limits = config.window_blocks << 208 | config.open_demands << 224 | config.contests_per_cycle << 236
+    return word | limits | len(config.run_deadlines) << 248
+
+
+def test_the_terms_word_holds_every_parameter_at_its_bounds() -> None:
+    """No part runs into the next: in the word of the greatest values each is there whole."""
+    names = ("least_intake", "window", "window_blocks", "demand_time", "open_demands", "contests_per_cycle")
+    most = {name: inside[-1] for name, inside, _, _ in BOUNDS if name in (*names, "contest_time", "run_deadlines")}
+    greatest = replace(Config(), **most | {"demand_time": most["window"], "close_limit": 366 * DAY})
+    least = replace(Config(), run_deadlines=(HOUR,), least_intake=HOUR, window=HOUR, window_blocks=1)
+    least = replace(least, demand_time=HOUR, open_demands=1, contests_per_cycle=1, contest_time=HOUR)
+    for config in (greatest, least):
+        registry = source("MemberRegistry").deploy(account("council"), ZERO, GENESIS, MARKET, astuple(config))
+        word = registry.run_terms(1)
+        assert word == terms_word(config)
+        assert tuple(word >> 28 * run & 2**28 - 1 for run in range(len(config.run_deadlines))) == config.run_deadlines
+        assert word >> 136 & 2**24 - 1 == config.window
+        assert word >> 248 == len(config.run_deadlines)
+        assert registry.arbiter_quorum() == config.arbiter_quorum
+        assert registry.run_terms(0) == registry.run_terms(2) == 0
 
 
 # Each parameter with what is just inside its bounds and just outside, and the reason. Other parameters that its bound

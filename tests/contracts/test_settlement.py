@@ -352,7 +352,6 @@ def test_attested_row(scene: Scene) -> None:
         "payee": row.payee,
         "row_digest": digest,
         "mask": 0b111,
-        "attestor_version": market.registry.attestor_version(),
     }
     assert tuple(market.settlement.pending(*pair)) == (1, digest)
     assert tuple(market.settlement.pending_progress(*pair)) == (0, 0, attested_at, 0)

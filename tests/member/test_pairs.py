@@ -34,7 +34,7 @@ COMMITTED = event(
     "BatchCommitted", number=1, cycle=CYCLE, locks=({"payer": PAYER, "payee": PAYEE, "amount": 25},), record={}
 )
 APPLIED = of_pair("Applied", paid=60, released=0, word=WORD)
-ATTESTED = of_pair("RowAttested", row=asdict(ROW), row_digest=DIGEST, mask=7, attestor_version=1)
+ATTESTED = of_pair("RowAttested", row=asdict(ROW), row_digest=DIGEST, mask=7)
 PUBLISHED = (
     event("ChunkPublished", row_digest=DIGEST, first=0, count=128, transaction="0x0a"),
     event("ChunkPublished", row_digest=DIGEST, first=128, count=2, transaction="0x0b"),

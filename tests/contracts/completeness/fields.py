@@ -215,14 +215,14 @@ FATES: dict[type, dict[str, Fate]] = {
         "cycle": refused("Disputes: another cycle"),
         "run": refused("Disputes: another run"),
         "member": refused("Disputes: no signer of the trade"),
-        "trade_digest": refused("Disputes: not the trade"),
+        "trade_digest": refused("Disputes: another trade"),
         "side": limited("the leaf shown within the demand time lifts it"),
     },
     objects.Contest: {
         "cycle": refused("Disputes: another cycle"),
         "run": refused("Disputes: another run"),
         "member": refused("Disputes: no signer of the trade"),
-        "trade_digest": refused("Disputes: not the trade"),
+        "trade_digest": refused("Disputes: another trade"),
         "side": refused("Disputes: no such side", "Disputes: another side's leaf"),
         "evidence": harmless("for the arbiters"),
     },
@@ -235,7 +235,7 @@ FATES: dict[type, dict[str, Fate]] = {
     objects.Ruling: {
         "cycle": refused("Disputes: another cycle"),
         "trade_digest": refused("Disputes: another trade"),
-        "side": refused("Disputes: no such side", "Disputes: too late to rule"),
+        "side": refused("Disputes: no such side", "Disputes: not contested"),
         "wh": not_promised("that arbiters find the truth; never more than is contracted"),
     },
     objects.RowDemand: {

@@ -96,14 +96,21 @@ def acts() -> Iterator[Act]:
     cycle.post(0)
     cycle.open_window(0)
     trade, digest = cycle.trades[0], scene.digest(cycle.trades[0])
-    placed = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
-    demanded = Demand(CYCLE, 0, ids[A], digest, 1)
-    yield plain(market.disputes, "demand", demanded, *placed, [])
-    contested = Contest(CYCLE, 0, ids[A], digest, 1, keccak256(b"evidence"))
-    yield plain(market.disputes, "contest", contested, *placed, [astuple(scene.shown(trade, 1))])
+    leaf = astuple(scene.shown(trade, 1))
 
-    signed = market.sign(A, contested)
-    market.disputes.contest(astuple(contested), signed, [], *placed, [astuple(scene.shown(trade, 1))])
+    def disputed(name: str, value: Any, *rest: Any) -> Act:
+        def submit(stated: Any, signed: Any) -> str:
+            of_utility = market.sign(cycle.utility(trade, 1 if stated.side else 0), trade)
+            placed = astuple(scene.place(trade)), astuple(trade), of_utility
+            return attempt(market.disputes, name, astuple(stated), market.sign(A, signed), [], *placed, *rest)
+
+        return Act(value, submit)
+
+    yield disputed("demand", Demand(CYCLE, 0, ids[A], digest, 1), [])
+    contested = Contest(CYCLE, 0, ids[A], digest, 1, keccak256(b"evidence"))
+    yield disputed("contest", contested, [leaf])
+
+    assert disputed("contest", contested, [leaf]).submit(contested, contested) == ""
     agreed, ruled = FigureAgreement(CYCLE, digest, 1, 1_538), Ruling(CYCLE, digest, 1, 1_538)
     signers = [scene.name(one) for one in trade.signers]
     yield Act(

@@ -132,7 +132,7 @@ def demand(cycle: HonestCycle, trade: Trade, side: int, run: int) -> str:
         [],
         astuple(cycle.scene.place(trade)),
         astuple(trade),
-        cycle.scene.signatures(trade),
+        _of_utility(cycle, trade, side),
         [],
     )
 
@@ -149,9 +149,14 @@ def contest(cycle: HonestCycle, trade: Trade, side: int, run: int) -> str:
         [],
         astuple(cycle.scene.place(trade)),
         astuple(trade),
-        cycle.scene.signatures(trade),
+        _of_utility(cycle, trade, side),
         [astuple(cycle.scene.shown(trade, side, run))],
     )
+
+
+def _of_utility(cycle: HonestCycle, trade: Trade, side: int) -> Any:
+    """The signature of a side's utility on the trade."""
+    return cycle.market.sign(cycle.utility(trade, side), trade)
 
 
 def answer(cycle: HonestCycle, trade: Trade, side: int, leaf: Any) -> str:
