@@ -180,6 +180,10 @@ class Base(RuleBasedStateMachine):
             return []
         return [signed(key or FORGER, deal.digest) for key in deal.keys]
 
+    def signature_of_utility(self, deal: Deal, side: int) -> Signature:
+        """That of a side's utility on the trade, as a dispute shows it."""
+        return signed(deal.keys[deal.trade.signers.index(deal.utility(side))] or FORGER, deal.digest)
+
     def some_place(self, deal: Deal, rng: Random) -> Any:
         """A valid place of a trade if there is one, seldom another."""
         valid = self.law.trades.valid_place(deal)

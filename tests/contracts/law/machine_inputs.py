@@ -244,7 +244,7 @@ class InputRules(Base):
                 [],
                 astuple(place),
                 astuple(deal.trade),
-                self.signatures(deal, place),
+                self.signature_of_utility(deal, side),
                 [astuple(SilentDemand(*silent))] if silent else [],
             ),
         )
@@ -301,7 +301,7 @@ class InputRules(Base):
                 [],
                 astuple(place),
                 astuple(deal.trade),
-                self.signatures(deal, place),
+                self.signature_of_utility(deal, side),
                 [astuple(one) for one in shown],
             ),
         )

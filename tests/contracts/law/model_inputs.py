@@ -14,7 +14,7 @@ from settlement.trade import Allocation, AllocationLeaf
 from tests.contracts.law.model_clock import Clock
 from tests.contracts.law.model_leaves import conflict, fault_by_rule, fault_by_trade, group_of, is_usable
 from tests.contracts.law.model_members import Members
-from tests.contracts.law.world import END
+from tests.contracts.law.world import BEGIN, END
 from tests.contracts.market import UTILITY
 from tests.contracts.money_model import Refused
 
@@ -48,7 +48,7 @@ class Side:
     demanded: dict[int, tuple[int, str]] = field(default_factory=dict)
     answered: set[int] = field(default_factory=set)
     contested_at: int | None = None
-    subjects: set[object] = field(default_factory=set)
+    subject: int = 0  # of the last contest: the upper bits of the leaf's hash, or run + 1 where a reading lacked
 
     @property
     def word(self) -> int:
@@ -57,8 +57,8 @@ class Side:
         bits |= sum(1 << (8 + run) for run in self.unanswered)
         bits |= sum(1 << (16 + run) for run in self.twice)
         if self.figure:
-            bits |= 1 << 24 | self.figure[0] << 32 | self.figure[1] << 64
-        return bits
+            return bits | 1 << 24 | self.figure[0] << 32 | self.figure[1] << 64
+        return bits | (self.contested_at or 0) << 40 | self.subject << 80
 
 
 @dataclass
@@ -223,20 +223,22 @@ class Inputs:
     def side(self, digest: bytes, side: int) -> Side:
         return self.sides.setdefault((digest, side), Side())
 
-    def _disputed(self, deal: Deal, place: object, member: str, key: bytes | None, run: int) -> int:
+    def _disputed(self, deal: Deal, place: object, member: str, key: bytes | None, side: int, run: int) -> int:
         """What demand and contest check alike; how long the window has been open."""
-        refusal = self.trades.place_refusal(deal, place)  # type: ignore[arg-type]
+        if not BEGIN <= deal.trade.slot_start < END:
+            raise Refused("Disputes: another cycle")
+        phase, elapsed = self.stage()
+        if phase != WINDOW:
+            raise Refused("AllocationOracle: no open window")
+        if run != self.run:
+            raise Refused("Disputes: another run")
+        refusal = self.trades.disputable(deal, place, deal.utility(side))  # type: ignore[arg-type]
         if refusal:
             raise Refused(refusal)
         if member not in {self.trades.world.name_of(one) for one in deal.trade.signers}:
             raise Refused("Disputes: no signer of the trade")
         if not self.members.signs(member, key):
             raise Refused("Disputes: not signed by member")
-        phase, elapsed = self.stage()
-        if phase != WINDOW:
-            raise Refused("AllocationOracle: no open window")
-        if run != self.run:
-            raise Refused("Disputes: another run")
         return elapsed
 
     def demand(
@@ -250,7 +252,7 @@ class Inputs:
         silent: tuple[bytes, int] | None,
     ) -> None:
         """`silent` is a demand (trade digest, side) that the same utility has left open."""
-        elapsed = self._disputed(deal, place, member, key, run)
+        elapsed = self._disputed(deal, place, member, key, side, run)
         marks = self.side(deal.digest, side)
         if elapsed >= self.config.demand_time:
             raise Refused("Disputes: too late to demand")
@@ -305,7 +307,7 @@ class Inputs:
         leaf: AllocationLeaf | None,
     ) -> None:
         """`leaf` is the side's in the newest tree, None where none is shown."""
-        elapsed = self._disputed(deal, place, member, key, run)
+        elapsed = self._disputed(deal, place, member, key, side, run)
         marks = self.side(deal.digest, side)
         if elapsed >= self.config.window and run not in marks.answered:
             raise Refused("Disputes: too late to contest")
@@ -314,12 +316,13 @@ class Inputs:
         newest = self.newest(deal.utility(side))
         if leaf is None and newest is not None and newest not in marks.unanswered:
             raise Refused("Disputes: leaf not shown")
-        subject: object = leaf if leaf and leaf.status != 2 else (leaf, run)
-        if subject in marks.subjects:
+        is_read = leaf is not None and leaf.status != 2
+        subject = int.from_bytes(preimages.allocation_leaf(leaf)) >> 80 if leaf and is_read else run + 1
+        if subject == marks.subject:
             raise Refused("Disputes: contested before")
         if self.contests[member] >= self.config.contests_per_cycle:
             raise Refused("Disputes: too many contests")
-        marks.subjects.add(subject)
+        marks.subject = subject
         self.contests[member] += 1
         marks.contested_at = self.clock.now
         if run == self.last and run not in marks.contested:
@@ -331,15 +334,14 @@ class Inputs:
     def record(self, deal: Deal, side: int, wh: int, ruled: bool) -> None:
         """All signers agree on a figure, or the arbiters rule; the signatures are right."""
         marks = self.side(deal.digest, side)
-        contested_at = marks.contested_at
-        if ruled and self.clock.since(contested_at or 0) >= self.config.contest_time:
-            raise Refused("Disputes: too late to rule")
-        if contested_at is None:
-            raise Refused("Disputes: not contested")
-        if wh > deal.contracted:
-            raise Refused("Disputes: more than contracted")
         if marks.figure:
             raise Refused("Disputes: a figure already")
+        if marks.contested_at is None:
+            raise Refused("Disputes: not contested")
+        if ruled and self.clock.since(marks.contested_at) >= self.config.contest_time:
+            raise Refused("Disputes: too late to rule")
+        if wh > deal.contracted:
+            raise Refused("Disputes: more than contracted")
         if self.is_complete:
             raise Refused("AllocationOracle: no run to come")
         marks.figure = (self.run, wh)

@@ -252,6 +252,18 @@ class Trades:
         refusal = self._parties_refusal(trade, keys, record.committed_at, signed=record.sequence != 0)
         return (None, "TradeResult: role not held", "TradeResult: not signer's key")[refusal]
 
+    def disputable(self, deal: Deal, place: Place, utility: bytes) -> str | None:
+        """Why a side of this utility cannot be disputed with this place; None where it can: the utility signed it."""
+        record = place.commitment
+        if record.sequence == 0:
+            return None
+        key = deal.keys[deal.trade.signers.index(utility)]
+        person = self.members[self.world.name_of(utility)]
+        at = record.committed_at
+        if person.roles_at(at) & UTILITY and person.had_key(key, at, self.config.key_grace):
+            return None
+        return "Disputes: not signed by utility"
+
     def misfit(self, trade: Trade) -> str | None:
         """Why a trade by itself can stand in no valid place."""
         if (trade.slot_start - BEGIN) % HOUR or trade.slot_end != trade.slot_start + HOUR:

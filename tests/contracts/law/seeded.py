@@ -192,8 +192,8 @@ BUGS = (
     Bug(
         "a demand does not prolong the window",
         "AllocationOracle.vy",
-        "if state & DEMAND_FLAG != 0 and overtime < terms.window + disputes.demand_time:",
-        "if state & DEMAND_FLAG != 0 and overtime < terms.window:",
+        "if state & DEMAND_FLAG != 0 and overtime < window + run_terms._demand_time(terms):",
+        "if state & DEMAND_FLAG != 0 and overtime < window:",
         ("AllocationOracle",),
     ),
     Bug(
