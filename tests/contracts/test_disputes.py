@@ -207,6 +207,21 @@ def test_a_demanded_side_is_unanswered_until_its_leaf_is_shown(case: Case) -> No
         case.demand(by="platform_b")
 
 
+def test_a_demand_is_of_its_run_alone(case: Case) -> None:
+    """In run 1 a side is unanswered; its leaf of run 0 stands until the newer one is shown."""
+    pass_window(case.market)
+    case.market.oracle.seal(CYCLE)
+    tree = post_leaves(case.market, "utility_b", case.leaves, run=1)
+    at_time(deadline(1))
+    case.demand(run=1)
+    assert case.marks() == SideMarks(unanswered=0b10)
+    assert case.figure(1).run == 0
+    newest = shown(tree, 0, case.leaves[0], run=1)
+    case.answer(evidence=newest)
+    assert case.marks() == SideMarks()
+    assert case.figure(1, run_shown=[newest]).run == 1
+
+
 def test_demands_come_in_the_first_hours_and_answers_within_as_many(case: Case) -> None:
     at_time(deadline() + DEMAND_TIME - 1)
     case.demand()
