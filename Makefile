@@ -22,7 +22,7 @@ test: setup ## all tests but those of whole markets and of the whole law; option
 	@$(BIN)/pytest tests/acceptance/test_bad_input.py $(ARGS)
 
 test-law: setup ## a state machine plays all contracts against a model; options through ARGS=
-	@$(BIN)/pytest --timeout 0 tests/contracts/law $(ARGS)
+	@$(BIN)/pytest -n 2 --timeout 0 tests/contracts/law $(ARGS)
 
 test-market: setup ## whole markets of processes: figures, tampering, faults, interruption
 	@$(BIN)/pytest --timeout 1500 tests/acceptance --ignore=tests/acceptance/test_bad_input.py $(ARGS)
