@@ -14,7 +14,7 @@ from tests.contracts.law.machine_trades import TradeRules
 from tests.contracts.law.machine_watch import WatchRules
 from tests.contracts.law.model_inputs import INTAKE, RULING, SEALABLE, WINDOW
 from tests.contracts.law.model_rows import PUBLISHED
-from tests.contracts.law.world import DAY, END, UTILITIES
+from tests.contracts.law.world import DAY, END
 
 # How far an example is played before its steps begin: commitments, posted, in the window, sealed runs, closed.
 STAGES = {
@@ -34,12 +34,17 @@ STAGES = {
 class Law(TradeRules, WatchRules, CouncilRules, Invariants):
     """Everybody acts, in any order."""
 
+    stages = STAGES
+
     @initialize(seed=seeds)
     def begin(self, seed: int) -> None:
         """Mostly somewhere in the middle of a cycle."""
-        rng = Random(seed)
+        self.play_begin(Random(seed))
+
+    def play_begin(self, rng: Random) -> None:
+        """Whether somebody watches, and what has happened before the steps begin."""
         self.watched = rng.random() < 0.85
-        stage = pick(rng, STAGES)
+        stage = pick(rng, self.stages)
         tally(f"begins {stage}")
         if stage == "fresh":
             return
@@ -102,13 +107,18 @@ class Law(TradeRules, WatchRules, CouncilRules, Invariants):
                 for way, indexes in list(self.law.inputs.faults(owner, run)):
                     if way != "twice" or rng.random() < 0.3:
                         self.prove(owner, run, way, indexes)
+        self.dispute_run(rng)
         self.open_window()
         self.move(self.law.inputs.config.window, self.law.inputs.config.window_blocks)
+        self.until(SEALABLE)
         self.seal()
+
+    def dispute_run(self, rng: Random) -> None:
+        """What is in doubt in a run that is played to its seal: nothing, here."""
 
     def post_all(self, rng: Random) -> None:
         """Every utility posts, but for one that is silent now and then."""
-        for utility in UTILITIES:
+        for utility in self.utilities:
             if rng.random() < 0.9:
                 self.post_tree(rng, utility)
 

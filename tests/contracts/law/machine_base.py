@@ -20,7 +20,7 @@ from tests.contracts.law.model import Law, Refused
 from tests.contracts.law.model_inputs import DELIVERY, INTAKE, RULING, WINDOW
 from tests.contracts.law.model_rows import PUBLISHED, TO_PUBLISH
 from tests.contracts.law.model_trades import Deal
-from tests.contracts.law.world import CONFIG, END, HOUR, SLOTS, Signature, World, signed
+from tests.contracts.law.world import CONFIG, END, HOUR, PLATFORMS, SLOTS, UTILITIES, Signature, World, signed
 from tests.contracts.market import at_time
 from tests.contracts.money import REST, SILENCE
 
@@ -32,14 +32,19 @@ FORGER = b"\x07" * 32
 class Base(RuleBasedStateMachine):
     """The market, its model, and acts on both."""
 
+    config = CONFIG
+    # Who trades with whom, and on whose meters.
+    platforms = PLATFORMS
+    utilities = UTILITIES
+
     def __init__(self) -> None:
         super().__init__()
-        self.world: World = worlds.deployed()
+        self.world: World = worlds.deployed(self.config)
         self.anchor = boa.env.anchor()
         self.anchor.__enter__()
         self.members_before = dict(self.world.members)
         patch = boa.env.evm.patch
-        self.law = Law(self.world, CONFIG, patch.timestamp, patch.block_number)
+        self.law = Law(self.world, self.config, patch.timestamp, patch.block_number)
         # What the chain keeps of claims, by trade and run.
         self.records: dict[tuple[bytes, int], Claim] = {}
         # Whether one honest watcher, and the payers of wrong rows, act in all windows.

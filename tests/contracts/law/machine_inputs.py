@@ -16,7 +16,7 @@ from tests.contracts.law.histogram import tally
 from tests.contracts.law.machine_base import FORGER, Base, pick, seeds, some, tree_of
 from tests.contracts.law.model_inputs import COMPLETE, DELIVERY, INTAKE, SEALABLE, WINDOW
 from tests.contracts.law.model_leaves import conflict, fault_by_rule, fault_by_trade, group_of, share
-from tests.contracts.law.world import CYCLE, TRADERS, UTILITIES, arbiters_sign, signed
+from tests.contracts.law.world import CYCLE, TRADERS, arbiters_sign, signed
 
 ESTIMATED, MISSING = 1, 2
 LEAF_FIELDS = tuple(AllocationLeaf.__dataclass_fields__)
@@ -39,7 +39,7 @@ class InputRules(Base):
         rng = Random(seed)
         if self.law.inputs.phase != INTAKE and rng.random() < 0.85:
             return
-        self.post_tree(rng, rng.choice(UTILITIES))
+        self.post_tree(rng, rng.choice(self.utilities))
 
     def post_tree(self, rng: Random, utility: str) -> None:
         """A utility's statement: honest, lazy, lying in one field, without a leaf, with one twice."""
@@ -222,7 +222,10 @@ class InputRules(Base):
     @precondition(lambda self: self.law.inputs.phase == WINDOW)
     @rule(seed=seeds)
     def demand(self, seed: int) -> None:
-        rng = Random(seed)
+        self.demand_one(Random(seed))
+
+    def demand_one(self, rng: Random) -> None:
+        """A signer wants to see the leaf of a side; somebody may show it at once."""
         late = self.law.inputs.stage()[1] >= self.law.inputs.config.demand_time
         drawn = None if late and rng.random() < 0.8 else self.disputed(rng)
         if drawn is None:
@@ -281,7 +284,10 @@ class InputRules(Base):
     @precondition(lambda self: self.law.inputs.phase == WINDOW)
     @rule(seed=seeds)
     def contest(self, seed: int) -> None:
-        rng = Random(seed)
+        self.contest_one(Random(seed))
+
+    def contest_one(self, rng: Random) -> None:
+        """A signer says that a side's reading is wrong, or lacks; mostly that ends with a figure."""
         drawn = self.disputed(rng)
         if drawn is None:
             return

@@ -16,7 +16,7 @@ from settlement.typed_data import struct_hash
 from tests.contracts.law.histogram import tally
 from tests.contracts.law.machine_base import FORGER, Base, pick, seeds, some
 from tests.contracts.law.model_trades import AGENT, BUYER, GRID, TEMPLATES, Deal
-from tests.contracts.law.world import BEGIN, CYCLE, END, HOUR, PLATFORMS, SLOTS, TRADERS, UTILITIES, signed
+from tests.contracts.law.world import BEGIN, CYCLE, END, HOUR, PLATFORMS, SLOTS, TRADERS, signed
 
 MOST_DEALS = 9
 SPOILS = {
@@ -48,7 +48,7 @@ class TradeRules(Base):
     def register_trade(self, seed: int) -> None:
         rng = Random(seed)
         deal = some(rng, list(self.law.trades.deals.values())) if rng.random() < 0.25 else None
-        deal = deal or self.draw_deal(rng, rng.choice(PLATFORMS), rng.choice(PLATFORMS))
+        deal = deal or self.draw_deal(rng, rng.choice(self.platforms), rng.choice(self.platforms))
         trade = deal.trade
         if not BEGIN <= trade.slot_start < END or trade.contracted_wh == 0:
             return
@@ -76,7 +76,7 @@ class TradeRules(Base):
 
     def make_batch(self, rng: Random) -> None:
         """Trades between two platforms, some void, some committed before, with locks."""
-        a, b = sorted((rng.choice(PLATFORMS), rng.choice(PLATFORMS)), key=self.id)
+        a, b = sorted((rng.choice(self.platforms), rng.choice(self.platforms)), key=self.id)
         known = [deal for deal in self.law.trades.deals.values() if not deal.trade.trade_id.endswith(b"\xff")]
         deals = [self.draw_deal(rng, *rng.sample((a, b), 2)) for _ in range(rng.choice((1, 2, 2, 3)))]
         if known and rng.random() < 0.25:
@@ -122,7 +122,7 @@ class TradeRules(Base):
         number = self.drawn.to_bytes(8, "big")
         template = rng.choice(list(TEMPLATES))
         terms = TEMPLATES[template]
-        utilities = rng.choice(UTILITIES), rng.choice(UTILITIES)
+        utilities = rng.choice(self.utilities), rng.choice(self.utilities)
         slot = rng.choice(SLOTS)
         trade = Trade(
             trade_id=keccak256(b"trade id", number),
@@ -131,7 +131,7 @@ class TradeRules(Base):
             seller_platform=self.id(seller),
             buyer_utility=self.id(utilities[0]),
             seller_utility=self.id(utilities[1]),
-            grid_operator=self.id(rng.choice(UTILITIES)) if GRID in terms.named else bytes(32),
+            grid_operator=self.id(rng.choice(self.utilities)) if GRID in terms.named else bytes(32),
             market_agent=self.id("platform_c") if AGENT in terms.named else bytes(32),
             buyer_meter=keccak256(b"meter", utilities[0].encode(), bytes([rng.randrange(2)])),
             seller_meter=keccak256(b"meter", utilities[1].encode(), bytes([rng.randrange(2)])),

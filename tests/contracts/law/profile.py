@@ -15,10 +15,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contracts.law.machine import Law
+from tests.contracts.law.machine_crowded import CrowdedLaw
 
 STEPS = 45
-PLAIN = 300
+PLAIN = 360
 DRAWN = 60
+# Every so many-th plain example is of a crowded market.
+CROWDED = 6
 LONGER = "CLEARWATT_LAW_EXAMPLES"
 
 # How much more often than once a rule is taken in plain play.
@@ -61,8 +64,9 @@ def play() -> None:
 def play_plainly(seed: int) -> None:
     """One example: every step takes any rule that is enabled, by its weight."""
     rng = Random(seed)
-    state = Law.setup_state()
-    law = Law()
+    kind = CrowdedLaw if seed % CROWDED == CROWDED - 1 else Law
+    state = kind.setup_state()
+    law = kind()
     try:
         law.begin(seed=rng.getrandbits(48))
         for _ in range(STEPS):

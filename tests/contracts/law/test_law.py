@@ -18,7 +18,8 @@ BUILD = Path(__file__).resolve().parents[3] / "build"
 @pytest.mark.timeout(0 if os.environ.get(LONGER) else 1_500)
 def test_law() -> None:
     # Outside of the anchors between which examples run.
-    world.deployed()
+    for config in (world.CONFIG, world.NARROW):
+        world.deployed(config)
     TAKEN.clear()
     try:
         play()

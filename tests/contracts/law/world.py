@@ -38,6 +38,8 @@ CONFIG = replace(
     close_limit=40 * DAY,
     set_off=2,
 )
+# So narrow that whoever may not demand a second leaf soon meets it.
+NARROW = replace(CONFIG, open_demands=1)
 BEGIN = CONFIG.anchor + CYCLE * DAY
 END = BEGIN + DAY
 MORNING = BEGIN - 12 * HOUR
@@ -97,10 +99,10 @@ def arbiters_sign(world: Market, value: object, by: Sequence[int] = (0, 2)) -> t
     return sum(1 << place for place in by), [signed(money.ARBITERS[place], digest) for place in sorted(by)]
 
 
-def deploy_world() -> World:
+def deploy_world(config: Config) -> World:
     """Every contract, all shipped templates, arbiters, and money for every trader; it is `MORNING`."""
     at_time(MORNING - DAY)
-    deployed = markets.deploy(CONFIG, stand_ins={"DepositToken": str(TOKEN)})
+    deployed = markets.deploy(config, stand_ins={"DepositToken": str(TOKEN)})
     world = World(
         deployed.config,
         deployed.council,
@@ -124,6 +126,6 @@ def deploy_world() -> World:
 
 
 @cache
-def deployed() -> World:
-    """The market, deployed once; every example begins at this state."""
-    return deploy_world()
+def deployed(config: Config) -> World:
+    """The market of these parameters, deployed once; every example begins at this state."""
+    return deploy_world(config)
