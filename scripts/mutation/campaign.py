@@ -105,7 +105,7 @@ def judged(contract: str, plan: Plan, bench: Bench, say: Say) -> Tally:
     all_of_it = candidates(contract, bench.tree)
     listed = [one for one in equivalents.read() if one.contract == contract]
     tally.refuted += [f"there is no such line: `{one.after}`" for one in equivalents.unknown(listed, all_of_it)]
-    courts = [Court("own", contract, own_tests(contract), bench)]
+    courts = [Court("own", contract, own_tests(contract, bench.tree), bench)]
     if plan.thorough:
         courts.append(Court("others", contract, other_tests(contract, bench.tree), bench))
     for mutant in chosen(all_of_it, plan.seed):

@@ -11,30 +11,33 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = Path("tests/contracts")
 CONTRACTS = Path("contracts")
 
-# A contract's own tests, then others that call it for what it is there for.
+# A contract's own tests, then others that call it for what it is there for: files, and folders for all files in them.
 SUITES = {
     "AllocationFaults": ("test_allocation_faults", "test_allocation_check"),
-    "AllocationOracle": ("test_allocation_oracle", "test_allocation_faults", "test_disputes", "test_closing"),
-    "Arbiters": ("test_disputes", "test_obligation_ledger"),
+    "AllocationOracle": ("test_allocation_oracle", "test_allocation_faults", "disputes", "test_closing"),
+    "Arbiters": ("disputes/test_figures", "obligation_ledger/test_outcomes", "disputes", "obligation_ledger"),
     "Council": ("test_council",),
     "DepositToken": ("test_deposit_token", "test_settlement_escrow"),
-    "Disputes": ("test_disputes",),
-    "MemberRegistry": ("test_member_registry", "test_safe"),
-    "ObligationLedger": ("test_obligation_ledger", "test_settlement_escrow", "test_money_machine"),
-    "RevenueFlows": ("test_revenue_flows", "test_trade_result"),
-    "RowDemands": ("test_row_demands", "test_closing"),
-    "RowFaults": ("test_row_faults", "test_row_demands"),
-    "Settlement": ("test_settlement", "test_closing"),
+    "Disputes": ("disputes",),
+    "MemberRegistry": ("member_registry", "test_safe"),
+    "ObligationLedger": ("obligation_ledger", "test_settlement_escrow", "test_money_machine"),
+    "RevenueFlows": ("test_revenue_flows", "trade_result"),
+    "RowDemands": ("row_demands", "test_closing"),
+    "RowFaults": ("row_faults", "row_demands"),
+    "Settlement": ("settlement", "test_closing"),
     "SettlementEscrow": ("test_settlement_escrow", "test_closing", "test_money_machine"),
     "StatementRegistry": ("test_statement_registry",),
-    "TradeBook": ("test_trade_book",),
-    "TradeResult": ("test_trade_result", "test_differential"),
+    "TradeBook": ("trade_book",),
+    "TradeResult": ("trade_result", "test_differential"),
 }
+
+# Folders of what takes longest.
+SLOW = ("completeness", "law")
 
 # These notice any change of a source, or of what it costs, so they say nothing of what it does.
 DEAF = (
     "tests/contracts/test_snapshot_gas.py",
-    "tests/contracts/test_member_registry.py::test_common_questions_are_cheap",
+    "tests/contracts/member_registry/test_standing.py::test_common_questions_are_cheap",
     "tests/contracts/completeness/test_seeded.py",
     "tests/contracts/law/test_seeded.py",
     "tests/contracts/law/test_invariants_table.py",
@@ -43,16 +46,21 @@ DEAF = (
 _LOCAL_IMPORT = re.compile(r"^from (\.+)(\w*) import (\w+)", re.MULTILINE)
 
 
-def own_tests(contract: str) -> list[str]:
-    """The test files of a contract, as paths within the checkout."""
-    return [(TESTS / f"{name}.py").as_posix() for name in SUITES[contract]]
+def own_tests(contract: str, root: Path = ROOT) -> list[str]:
+    """The test files of a contract, as paths within the checkout, each where it is named first; folders by name."""
+    found: list[Path] = []
+    for name in SUITES[contract]:
+        folder = root / TESTS / name
+        found += sorted(folder.glob("test_*.py")) if folder.is_dir() else [folder.with_name(f"{folder.name}.py")]
+    return list(dict.fromkeys(path.relative_to(root).as_posix() for path in found))
 
 
 def other_tests(contract: str, root: Path = ROOT) -> list[str]:
-    """All other tests of contracts, without the deaf ones; the largest last, as they mostly are the slowest."""
-    own = {*own_tests(contract), *DEAF}
-    found = [path for path in (root / TESTS).rglob("test_*.py") if path.relative_to(root).as_posix() not in own]
-    return [path.relative_to(root).as_posix() for path in sorted(found, key=lambda path: (len(path.parts), path.name))]
+    """All other tests of contracts, without the deaf ones; the slowest last."""
+    own = {*own_tests(contract, root), *DEAF}
+    found = [path.relative_to(root) for path in (root / TESTS).rglob("test_*.py")]
+    ordered = sorted(found, key=lambda path: (path.parent.name in SLOW, path))
+    return [path.as_posix() for path in ordered if path.as_posix() not in own]
 
 
 def imports(path: Path) -> set[Path]:
@@ -69,9 +77,10 @@ def imports(path: Path) -> set[Path]:
 
 
 def fingerprint(root: Path, contract: str, tests: Iterable[str]) -> str:
-    """Over what decides the fate of a contract's mutants: its sources, these tests, and what stands beside them."""
+    """Over what decides the fate of a contract's mutants: sources, these tests, what stands beside them or above."""
     judges = {root / test for test in tests}
-    beside = {path for judge in judges for path in judge.parent.glob("*.py") if not path.name.startswith("test_")}
+    folders = {root / TESTS, *(judge.parent for judge in judges)}
+    beside = {path for folder in folders for path in folder.glob("*.py") if not path.name.startswith("test_")}
     total = hashlib.sha256()
     for file in sorted(imports(root / CONTRACTS / f"{contract}.vy") | judges | beside):
         total.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes() + b"\0")

@@ -33,7 +33,9 @@ THROWN_AWAY = "compiled-mutant"  # nobody will ask for a mutant's code again
 PASSED, FAILED = 0, 1  # pytest's exit codes
 # Only the plugins that tests of contracts use: loading them all takes longer than many a mutant lives.
 PLUGINS = ("boa.test.plugin", "_hypothesis_pytestplugin", "pytest_timeout", "no:cacheprovider")
-OPTIONS = ["-x", "-q", "--noconftest", "--rootdir=.", "--override-ini=timeout=0", "--disable-warnings", "--tb=short"]
+# Fixtures of contracts' tests, and not what all rooms' tests share: that asks for more plugins.
+CONFTESTS = "--confcutdir=tests/contracts"
+OPTIONS = ["-x", "-q", CONFTESTS, "--rootdir=.", "--override-ini=timeout=0", "--disable-warnings", "--tb=short"]
 OPTIONS += [f"-p{plugin}" for plugin in PLUGINS]
 
 Request = dict[str, Any]

@@ -3,7 +3,7 @@
 This file holds what is not compared so often elsewhere: tree operations, leaves and keys, signatures, locks, shipped
 programs, each allocation rule, a leaf against its trade, sealed inputs, what figures settle at. Struct hashes of the
 other signed types are compared in `test_modules.py`, programs of any kind in `test_revenue_flows.py`, figures from
-leaves and marks in `test_trade_result.py`.
+leaves and marks in `trade_result/test_results.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from settlement.trade import AllocationLeaf, Claim, Commitment, FlowLeaf, Lock, 
 from settlement.units import AMOUNT_BOUND, RATE_BOUND, WH_BOUND
 from tests.contracts.market import Market, deploy, source
 from tests.contracts.settling import register_templates
-from tests.contracts.test_trade_result import deploy_results
+from tests.contracts.trade_result.case import deploy_results
 from tests.contracts.trading import CONFIG, CYCLE, leaf_of, member_id, trade_of
 
 CASES = 1_000

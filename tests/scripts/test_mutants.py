@@ -17,7 +17,7 @@ from scripts.mutation.campaign import Court, Tally, candidates
 from scripts.mutation.equivalents import Equivalent
 from scripts.mutation.memory import Memory
 from scripts.mutation.operators import OPERATORS, Mutant, chosen, mutants
-from scripts.mutation.suites import CONTRACTS, DEAF, ROOT, SUITES, fingerprint, imports, other_tests, own_tests
+from scripts.mutation.suites import CONTRACTS, DEAF, ROOT, SLOW, SUITES, fingerprint, imports, other_tests, own_tests
 
 SOURCE = '''# pragma version 0.4.3
 """
@@ -143,17 +143,29 @@ def test_all_operators_are_drawn_by_turns_and_the_seed_decides() -> None:
 def test_every_contract_has_its_tests_and_all_of_them_exist() -> None:
     assert set(SUITES) == {path.stem for path in (ROOT / CONTRACTS).glob("*.vy")}
     for contract in SUITES:
-        assert all((ROOT / test).is_file() for test in own_tests(contract))
+        tests = own_tests(contract)
+        assert tests
+        assert all((ROOT / test).is_file() for test in tests)
     for test in DEAF:
         file, _, name = test.partition("::")
         assert f"def {name}(" in (ROOT / file).read_text("utf-8") if name else (ROOT / file).is_file()
 
 
+def test_a_folder_is_all_its_tests_and_each_is_asked_where_it_is_named_first() -> None:
+    named = ["tests/contracts/disputes/test_figures.py", "tests/contracts/obligation_ledger/test_outcomes.py"]
+    folders = [(ROOT / "tests" / "contracts" / name).glob("test_*.py") for name in ("disputes", "obligation_ledger")]
+    whole = [path.relative_to(ROOT).as_posix() for folder in folders for path in sorted(folder)]
+    assert own_tests("Arbiters") == [*named, *(test for test in whole if test not in named)]
+    assert len(whole) > 4
+
+
 def test_other_tests_are_neither_its_own_nor_deaf() -> None:
     others = other_tests("Council")
     assert "tests/contracts/test_council.py" not in others
-    assert "tests/contracts/test_settlement.py" in others
+    assert "tests/contracts/settlement/test_claims.py" in others
     assert not set(DEAF) & set(others)
+    slow = [test for test in others if Path(test).parent.name in SLOW]
+    assert others[-len(slow) :] == slow
 
 
 def test_a_fingerprint_is_over_sources_and_tests(tmp_path: Path) -> None:
@@ -167,20 +179,24 @@ def test_a_fingerprint_is_over_sources_and_tests(tmp_path: Path) -> None:
         "tests/contracts/test_a.py": "",
         "tests/contracts/test_b.py": "",
         "tests/contracts/shared.py": "",
+        "tests/contracts/part/test_c.py": "",
+        "tests/contracts/part/case.py": "",
     }
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     names = {file.name for file in imports(tmp_path / "contracts/A.vy")}
     assert names == {"A.vy", "m.vy", "k.vy", "I.vyi", "J.vyi"}
-    right = fingerprint(tmp_path, "A", ["tests/contracts/test_a.py"])
-    changing = set()
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text + "# changed\n")
-        if fingerprint(tmp_path, "A", ["tests/contracts/test_a.py"]) != right:
-            changing.add(name)
-        (tmp_path / name).write_text(text)
-    assert changing == set(texts) - {"contracts/B.vy", "tests/contracts/test_b.py"}
+    sources = {name for name in texts if name.startswith("contracts/")} - {"contracts/B.vy"}
+    for test, beside in (("test_a.py", {"shared.py"}), ("part/test_c.py", {"part/case.py", "shared.py"})):
+        right = fingerprint(tmp_path, "A", [f"tests/contracts/{test}"])
+        changing = set()
+        for name, text in texts.items():
+            (tmp_path / name).write_text(text + "# changed\n")
+            if fingerprint(tmp_path, "A", [f"tests/contracts/{test}"]) != right:
+                changing.add(name)
+            (tmp_path / name).write_text(text)
+        assert changing == sources | {f"tests/contracts/{name}" for name in {test, *beside}}
 
 
 # --- memory, equivalents ---

@@ -1,0 +1,225 @@
+"""TradeBook: the registered lane, in which a trade's signers commit it at once."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, replace
+from typing import Any
+
+import boa
+import pytest
+
+from settlement import preimages, typed_data
+from settlement.formula.templates import MARKET as MARKET_TEMPLATE
+from settlement.hashing import ZERO_HASH, keccak256
+from settlement.trade import HotKeyChange, Lock, Trade, TradeLocks
+from tests.contracts.market import NO_SIGNATURE, Market, at_time
+from tests.contracts.trade_book.case import sorted_locks, suspend
+from tests.contracts.trading import (
+    CONFIG,
+    CYCLE,
+    DAY,
+    HOUR,
+    MORNING,
+    SLOT,
+    events,
+    member_id,
+    pause,
+    register,
+    resume,
+    trade_of,
+    use_wallet,
+    wallet_bytes,
+)
+
+
+def test_register_trade(market: Market) -> None:
+    trade = trade_of(market)
+    digest = market.domain.digest(trade)
+    assert len(trade.signers) == 4
+    assert not market.book.is_place_registered(digest)
+    assert register(market, trade) == 1
+    record = preimages.registered_commitment(trade, digest, CYCLE, MORNING)
+    [event] = events(market.book, "TradeRegistered")
+    assert (event["number"], event["cycle"], event["locks"]) == (1, CYCLE, [])
+    assert event["trade_digest"] == digest
+    assert tuple(event["trade"])[:15] == astuple(trade)[:15]
+    assert tuple(event["trade"].rates) == trade.rates
+    assert market.book.commitment(1) == ZERO_HASH
+    assert market.book.registered(preimages.trade_leaf(digest)) == preimages.registered_record(1, record)
+    assert market.book.is_commitment(1, astuple(record))
+    assert not market.book.is_commitment(2, astuple(record))
+    assert not market.book.is_commitment(1, astuple(replace(record, committed_at=MORNING + 1)))
+    assert not market.book.is_commitment(1, astuple(replace(record, sequence=1)))
+    assert market.book.is_place_registered(digest)
+    assert market.book.contracted(digest, 2_000) == 2_000
+    with boa.reverts("TradeBook: registered already"):
+        register(market, trade)
+
+
+@pytest.mark.parametrize("buyer", ["platform_a", "platform_b"])
+def test_registered_platforms_are_sorted(market: Market, buyer: str) -> None:
+    seller = "platform_b" if buyer == "platform_a" else "platform_a"
+    changes: dict[str, Any] = {"buyer_platform": member_id(market, buyer), "seller_platform": member_id(market, seller)}
+    trade = trade_of(market, **changes)
+    register(market, trade)
+    record = preimages.registered_commitment(trade, market.domain.digest(trade), CYCLE, MORNING)
+    assert record.platform_a < record.platform_b
+    assert market.book.is_commitment(1, astuple(record))
+
+
+def test_register_with_locks(market: Market) -> None:
+    trade = trade_of(market)
+    locks = sorted_locks(
+        market,
+        ("platform_a", "platform_b", 10_000_000),
+        ("platform_a", "utility_b", 800_000),
+        ("platform_c", "platform_b", 5),
+    )
+    register(market, trade, locks)
+    [event] = events(market.book, "TradeRegistered")
+    assert [tuple(lock) for lock in event["locks"]] == [astuple(lock) for lock in locks]
+    for lock in locks:
+        assert market.escrow.pair(CYCLE, lock.payer, lock.payee) == lock.amount
+
+
+def register_locks(
+    market: Market, trade: Trade, locks: tuple[Lock, ...], signed: TradeLocks, payers: tuple[bytes, ...]
+) -> None:
+    market.book.register_trade(
+        astuple(trade),
+        market.sign_all(trade.signers, trade),
+        [astuple(lock) for lock in locks],
+        market.sign_all(payers, signed),
+        [],
+    )
+
+
+def test_every_payer_signs_the_locks_of_a_registered_trade(market: Market) -> None:
+    trade = trade_of(market)
+    locks = sorted_locks(market, ("platform_a", "platform_b", 100), ("platform_c", "platform_b", 5))
+    signed = TradeLocks(market.domain.digest(trade), locks)
+    payers = tuple(lock.payer for lock in locks)
+    with boa.reverts("TradeBook: wrong number of signatures"):
+        register_locks(market, trade, locks, signed, payers[:1])
+    with boa.reverts("TradeBook: wrong signature"):
+        register_locks(market, trade, locks, signed, payers[::-1])
+    for other in (replace(signed, trade_digest=keccak256(b"another")), replace(signed, locks=locks[:1])):
+        with boa.reverts("TradeBook: wrong signature"):
+            register_locks(market, trade, locks, other, payers)
+    with boa.reverts("TradeBook: locks not sorted"):
+        register_locks(market, trade, locks[::-1], signed, payers)
+    suspend(market, "platform_c")
+    with boa.reverts("TradeBook: signer not active"):
+        register_locks(market, trade, locks, signed, payers)
+
+
+def test_a_contract_signs_locks_but_no_trade(market: Market) -> None:
+    trade = trade_of(market)
+    locks = sorted_locks(market, ("platform_c", "platform_b", 5))
+    use_wallet(market, "platform_c")
+    answer = wallet_bytes(market, "platform_c", TradeLocks(market.domain.digest(trade), locks))
+    signatures = market.sign_all(trade.signers, trade)
+    arguments = (astuple(trade), signatures, [astuple(lock) for lock in locks], [astuple(NO_SIGNATURE)], [answer])
+    assert market.book.register_trade(*arguments) == 1
+
+    use_wallet(market, "utility_b")
+    other = trade_of(market, 1)
+    answer = wallet_bytes(market, "utility_b", other)
+    signatures = [*market.sign_all(other.signers[:3], other), astuple(NO_SIGNATURE)]
+    with boa.reverts("TradeBook: malformed signature"):
+        market.book.register_trade(astuple(other), signatures, [], [], [answer])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"slot_end": SLOT + 2 * HOUR}, "TradeBook: not one slot"),
+        ({"slot_end": SLOT}, "TradeBook: not one slot"),
+        ({"slot_start": SLOT + 1, "slot_end": SLOT + 1 + HOUR}, "TradeBook: not on the slot grid"),
+        ({"slot_start": HOUR, "slot_end": 2 * HOUR}, "TradeBook: before the anchor"),
+        ({"slot_start": MORNING, "slot_end": MORNING + HOUR}, "TradeBook: gate closed"),
+        ({"slot_start": SLOT + 30 * DAY, "slot_end": SLOT + 30 * DAY + HOUR}, "TradeBook: too far ahead"),
+        ({"valid_until": MORNING - 1}, "TradeBook: no longer valid"),
+        ({"buyer_platform": keccak256(b"stranger")}, "TradeBook: signer not active"),
+    ],
+)
+def test_refused_registrations(market: Market, changes: dict[str, Any], reason: str) -> None:
+    trade = trade_of(market, **changes)
+    signatures = [market.sign("platform_a", trade)] * len(trade.signers)
+    with boa.reverts(reason):
+        market.book.register_trade(astuple(trade), signatures, [], [], [])
+
+
+def test_valid_until_the_second(market: Market) -> None:
+    assert register(market, trade_of(market, valid_until=MORNING)) == 1
+
+
+def test_all_signers_sign(market: Market) -> None:
+    trade = trade_of(market)
+    signatures = market.sign_all(trade.signers, trade)
+    for given in (signatures[:3], []):
+        with boa.reverts("TradeBook: not its signers' signatures"):
+            market.book.register_trade(astuple(trade), given, [], [], [])
+    with boa.reverts("TradeBook: signature too many"):
+        market.book.register_trade(astuple(trade), [*signatures, signatures[0]], [], [], [])
+    with boa.reverts("TradeBook: not a party's key"):
+        market.book.register_trade(astuple(trade), [*signatures[:3], signatures[0]], [], [], [])
+    for bad in ((29, *signatures[3][1:]), astuple(NO_SIGNATURE)):
+        with boa.reverts("TradeBook: malformed signature"):
+            market.book.register_trade(astuple(trade), [*signatures[:3], bad], [], [], [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"buyer_platform": "utility_c"},
+        {"seller_utility": "platform_c"},
+        {"grid_operator": "platform_c"},
+        {"market_agent": "utility_a"},
+    ],
+)
+def test_parties_hold_their_roles(market: Market, changes: dict[str, str]) -> None:
+    filled: dict[str, Any] = {role: member_id(market, name) for role, name in changes.items()}
+    trade = trade_of(market, **filled)
+    with boa.reverts("TradeBook: party without its role"):
+        register(market, trade)
+
+
+def test_a_market_agent_signs_too(market: Market) -> None:
+    trade = trade_of(
+        market,
+        template=MARKET_TEMPLATE.template_id,
+        market_agent=member_id(market, "platform_c"),
+        grid_operator=member_id(market, "utility_c"),
+        rates=(1, 2, 3),
+    )
+    assert len(trade.signers) == 6
+    assert register(market, trade) == 1
+
+
+def test_a_suspended_signer_registers_nothing(market: Market) -> None:
+    suspend(market, "utility_b")
+    with boa.reverts("TradeBook: signer not active"):
+        register(market, trade_of(market))
+
+
+def test_a_former_key_counts_within_the_grace(market: Market) -> None:
+    trade = trade_of(market, slot_start=SLOT + 7 * DAY, slot_end=SLOT + 7 * DAY + HOUR, valid_until=SLOT + 8 * DAY)
+    who = market.members["utility_a"]
+    key = "0x" + typed_data.address_of(keccak256(b"new hot key")).hex()
+    change = HotKeyChange(who.id, key, 0)
+    market.registry.change_hot_key(who.id, key, market.sign_cold("utility_a", change), b"")
+    at_time(MORNING + CONFIG.key_grace - HOUR)
+    with boa.env.anchor():
+        assert register(market, trade) == 1
+    at_time(MORNING + CONFIG.key_grace + HOUR)
+    with boa.reverts("TradeBook: not a party's key"):
+        register(market, trade)
+
+
+def test_no_registration_while_paused(market: Market) -> None:
+    pause(market)
+    with boa.reverts("TradeBook: paused registration"):
+        register(market, trade_of(market))
+    resume(market)
+    assert register(market, trade_of(market)) == 1
