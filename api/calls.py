@@ -29,7 +29,7 @@ class Call(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RegisterTrade:
-    """A trade with all its signatures, in role order, and its locks with their payers'."""
+    """A trade with its signatures in role order, the platforms' of its TradeLocks; its locks with further payers'."""
 
     trade: Trade
     signatures: tuple[Signature, ...]

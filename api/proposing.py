@@ -20,7 +20,7 @@ from api.trades import Collected, Lane, collected, life, trade_document
 from settlement import preimages
 from settlement.errors import SettlementError
 from settlement.hashing import Hash32
-from settlement.trade import Lock, Place, Trade, TradeLocks
+from settlement.trade import Lock, Place, Trade, TradeLocks, lock_signers
 from settlement.units import AMOUNT_BOUND
 from settlement.validity import place_fault
 from store import gateway
@@ -29,6 +29,7 @@ from store.gateway import KeptTrade
 from wire.problems import Refused
 
 MAX_LOCKS = 16
+BATCH_HAS_LOCKS = "a batch carries the locks of its trades"
 
 
 class Proposals:
@@ -53,7 +54,7 @@ class Proposals:
         authority = self._market.authority()
         authority.check(digest, trade.signers, new.signatures, "signatures")
         if locks_digest is not None:
-            authority.check(locks_digest, payers_of(new.locks), new.lock_signatures, "lock_signatures")
+            authority.check(locks_digest, lock_signers(trade, new.locks), new.lock_signatures, "lock_signatures")
         known = self._relayer.known(digest)
 
         def keep(connection: Connection) -> Answer:
@@ -63,7 +64,7 @@ class Proposals:
                 gateway.keep_trade(connection, digest, trade, cycle, new.lane, new.locks, locks_digest)
                 gateway.expect_signatures(connection, digest, trade.signers)
                 if locks_digest is not None:
-                    gateway.expect_signatures(connection, locks_digest, payers_of(new.locks))
+                    gateway.expect_signatures(connection, locks_digest, lock_signers(trade, new.locks))
                 kept = gateway.trade(connection, digest)
             if kept is None or (kept.lane, kept.locks) != (new.lane, new.locks):
                 raise Refused("trade-differs", "the trade was proposed with another lane or other locks")
@@ -78,9 +79,10 @@ class Proposals:
         authority: Authority = self._market.authority()
         authority.check(digest, kept.trade.signers, more.signatures, "signatures")
         if kept.locks_digest is not None:
-            authority.check(kept.locks_digest, payers_of(kept.locks), more.lock_signatures, "lock_signatures")
+            signers = lock_signers(kept.trade, kept.locks)
+            authority.check(kept.locks_digest, signers, more.lock_signatures, "lock_signatures")
         elif more.lock_signatures:
-            raise RefusedValue(SettlementError("lock_signatures", len(more.lock_signatures), "the trade has no locks"))
+            raise RefusedValue(SettlementError("lock_signatures", len(more.lock_signatures), BATCH_HAS_LOCKS))
         known = self._relayer.known(digest)
         return lambda connection: self._add(connection, kept, more, moment, known, 200)
 
@@ -102,12 +104,11 @@ class Proposals:
         return cycle, digest
 
     def _judged_locks(self, digest: Hash32, new: NewTrade) -> Hash32 | None:
-        if not new.locks:
-            if new.lock_signatures:
-                raise RefusedValue(SettlementError("lock_signatures", len(new.lock_signatures), "there are no locks"))
-            return None
         if new.lane is Lane.BATCHED:
-            raise RefusedValue(SettlementError("locks", len(new.locks), "a batch carries the locks of its trades"))
+            for name, given in (("locks", new.locks), ("lock_signatures", new.lock_signatures)):
+                if given:
+                    raise RefusedValue(SettlementError(name, len(given), BATCH_HAS_LOCKS))
+            return None
         fault = locks_fault(new.locks)
         if fault is not None:
             raise RefusedValue(SettlementError("locks", len(new.locks), fault))
@@ -139,11 +140,6 @@ class Proposals:
 def audience(one: Collected) -> tuple[Hash32, ...]:
     """The members whose business a trade is: its signers, and who locks for it."""
     return tuple(dict.fromkeys((*one.slots.signers, *one.lock_slots.signers)))
-
-
-def payers_of(locks: Sequence[Lock]) -> tuple[Hash32, ...]:
-    """The payers in locks, in their order, each once."""
-    return tuple(dict.fromkeys(lock.payer for lock in locks))
 
 
 def locks_fault(locks: Sequence[Lock]) -> str | None:

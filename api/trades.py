@@ -68,11 +68,13 @@ class Collected:
     @property
     def signed(self) -> Signed:
         """The call that registers the trade, once nothing is missing."""
+        trade, of_locks = self.kept.trade, {one.member: one.signature for one in self.lock_slots.in_order}
+        by_platforms = {member: of_locks.pop(member) for member in trade.platforms}
         call = RegisterTrade(
-            self.kept.trade,
-            tuple(one.signature for one in self.slots.in_order),
+            trade,
+            tuple(by_platforms.get(one.member, one.signature) for one in self.slots.in_order),
             self.kept.locks,
-            tuple(one.signature for one in self.lock_slots.in_order),
+            tuple(of_locks.values()),
         )
         return Signed(REGISTER, self.kept.digest, call)
 

@@ -28,7 +28,9 @@ from .modules import typed_data
 # A trade's lowest curtailment: bits 0-63 Wh, bit 64 there is one.
 CURTAILED: constant(uint256) = 1 << 64
 
-# Of the roles in their order only grid operator and market agent may be unfilled; who else is missing is a stranger.
+# The roles in their order: platforms, utilities, others.
+FIRST_UTILITY: constant(uint256) = 2
+# Only grid operator and market agent may be unfilled; who else is missing is a stranger.
 FIRST_OPTIONAL: constant(uint256) = 4
 
 # In a template's shape: these roles pay in some flow. (Platforms and market agent never curtail alone anyway.)
@@ -190,9 +192,10 @@ def register_trade(
     @dev A signer's key may be one that it had within the key grace. Contracts do not sign trades, only locks.
     @param trade The trade; energy in Wh, rates in base units per kWh, times in epoch seconds.
     @param signatures By its signers in role order (buyer platform, seller platform, buyer utility, seller utility, grid
-           operator, market agent), each member once.
-    @param locks What of the trade's payments is locked, base units; sorted by payer and payee.
-    @param lock_signatures Of TradeLocks, by the payers in the order of the locks, each once.
+           operator, market agent), each member once. The platforms' are of TradeLocks, so that nobody can register the
+           trade without the locks that they agreed on, or with others.
+    @param locks What of the trade's payments is locked, base units; sorted by payer and payee. May be none.
+    @param lock_signatures Of TradeLocks, by every payer that is no platform of the trade, in the order of the locks.
     @param wallet_signatures Of those payers whose key is a contract (v = 0), in the order met.
     @return The commitment's number.
     """
@@ -218,12 +221,16 @@ def register_trade(
     record_hash: bytes32 = preimages._commitment(record)
     self.registered[leaf] = preimages._registered(number, record_hash)
     version: uint256 = self._commit(number, record, record_hash)
-    self._check_trade_signatures(self._members(trade), digest, signatures, version)
+    locks_digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_locks(digest, locks))
+    self._check_trade_signatures(self._members(trade), digest, locks_digest, signatures, version)
 
     payers: DynArray[bytes32, 16] = self._payers(locks)
-    if len(payers) != 0:
-        locks_digest: bytes32 = typed_data._digest(DOMAIN_SEPARATOR, typed_data._trade_locks(digest, locks))
-        self._check_signatures(payers, locks_digest, lock_signatures, wallet_signatures, True)
+    further: DynArray[bytes32, 16] = []
+    for payer: bytes32 in payers:
+        if payer != trade.buyer_platform and payer != trade.seller_platform:
+            further.append(payer)
+    self._check_signatures(further, locks_digest, lock_signatures, wallet_signatures, True)
+    if len(locks) != 0:
         extcall ESCROW.lock(record.cycle, locks)
     # The record follows from the trade and the block's time.
     log ITradeBook.TradeRegistered(number=number, cycle=record.cycle, trade_digest=digest, trade=trade, locks=locks)
@@ -322,11 +329,17 @@ def _commit(number: uint64, record: Types.Commitment, record_hash: bytes32) -> u
 @view
 @internal
 def _check_trade_signatures(
-    members: bytes32[6], digest: bytes32, trade_signatures: DynArray[Types.Signature, 6], version: uint256
+    members: bytes32[6],
+    digest: bytes32,
+    locks_digest: bytes32,
+    trade_signatures: DynArray[Types.Signature, 6],
+    version: uint256,
 ):
     """
     @notice Refuses a trade unless every member that fills a role holds it, is active and signed.
     @param members Who fills the roles, in role order. A member in several signs once, at its first.
+    @param digest Of the trade, which all but its platforms sign.
+    @param locks_digest Of the trade with its locks, which its platforms sign.
     """
     needed: uint256[6] = [
         roles.PLATFORM, roles.PLATFORM, roles.UTILITY, roles.UTILITY, roles.GRID_OPERATOR, roles.MARKET_AGENT
@@ -345,7 +358,8 @@ def _check_trade_signatures(
         if is_met:
             continue
         assert len(parties) < len(trade_signatures), "TradeBook: not its signers' signatures"
-        key: address = signing._recover(digest, trade_signatures[len(parties)])
+        signed: bytes32 = digest if role >= FIRST_UTILITY else locks_digest
+        key: address = signing._recover(signed, trade_signatures[len(parties)])
         assert key != empty(address), "TradeBook: malformed signature"
         parties.append(Types.Party(member=member, roles=needed[role], key=key))
     assert len(parties) == len(trade_signatures), "TradeBook: signature too many"

@@ -15,13 +15,16 @@ from member.peers import Peer
 from settlement.documents import document, value_of
 from settlement.errors import SettlementError
 from settlement.hashing import Hash32, keccak256
-from settlement.trade import Lock, Trade, TradeLocks
+from settlement.trade import Lock, Trade, TradeLocks, lock_signers
 from store.records import MemberSignature
 from wire.bodies import body_of
 
+# The lane whose trades carry their own locks.
+REGISTERED = "registered"
+
 
 class LockRules(Protocol):
-    """What of its own money a member locks for one trade."""
+    """What a member signs to be locked for one trade, or that nothing is."""
 
     def locks_fault(self, trade: Trade, locks: tuple[Lock, ...], terms: Terms) -> Fault | None:
         """Why this member does not sign these locks, or None."""
@@ -33,8 +36,14 @@ class Lacking:
 
     trade: Trade
     signatures: tuple[MemberSignature, ...]
+    lane: str
     locks: tuple[Lock, ...]
     lock_signatures: tuple[MemberSignature, ...]
+
+    @property
+    def lock_signers(self) -> tuple[Hash32, ...]:
+        """Who signs its locks here; those of a batched trade come with its batch."""
+        return lock_signers(self.trade, self.locks) if self.lane == REGISTERED else ()
 
     @classmethod
     def read(cls, found: Any, where: str) -> Lacking:
@@ -90,7 +99,7 @@ class GatewaySigningStage:
                 waiting.append(Waiting(cycle, reason, (me,), trade=one.trade.trade_id))
                 return False
             body["signatures"] = [document(answer)]
-        if me in {lock.payer for lock in one.locks} - {by.member for by in one.lock_signatures}:
+        if me in {*one.lock_signers} - {by.member for by in one.lock_signatures}:
             fault = self._locks.locks_fault(one.trade, one.locks, self._market.terms(one.trade.slot_start))
             if fault is not None:
                 reason = f"locks not signed: {fault.field}: {fault.reason}"

@@ -91,8 +91,8 @@ class NoLocks:
     """A utility locks no money for trades."""
 
     def locks_fault(self, trade: Trade, locks: tuple[Lock, ...], terms: Terms) -> Fault | None:
-        """It never signs locks."""
-        return Fault("locks", "this utility locks nothing")
+        """It signs at most, where it is a platform too, that there are none."""
+        return Fault("locks", "this utility locks nothing") if locks else None
 
 
 def left_of(trade: OpenTrade, curtailed_wh: int | None, is_placed: bool, now: int) -> int:

@@ -6,6 +6,7 @@ base units (10^-6 of the currency), times are UTC epoch seconds, members and met
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from settlement.hashing import Hash32
@@ -44,6 +45,11 @@ class Trade:
     salt: Hash32
 
     @property
+    def platforms(self) -> tuple[Hash32, ...]:
+        """The buyer's platform and the seller's, once if they are one."""
+        return tuple(dict.fromkeys((self.buyer_platform, self.seller_platform)))
+
+    @property
     def signers(self) -> tuple[Hash32, ...]:
         """The members that must sign, each once, in role order."""
         roles = (
@@ -68,10 +74,15 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class TradeLocks:
-    """The locks that come with a registered trade, signed by every payer in them."""
+    """A registered trade's locks, or that it has none: signed by its platforms and every other payer in them."""
 
     trade_digest: Hash32
     locks: tuple[Lock, ...]
+
+
+def lock_signers(trade: Trade, locks: Iterable[Lock]) -> tuple[Hash32, ...]:
+    """Who signs a registered trade's TradeLocks: its platforms, then every other payer in the locks, each once."""
+    return tuple(dict.fromkeys((*trade.platforms, *(lock.payer for lock in locks))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,8 @@ WAITING, SENT, REFUSED = "waiting", "sent", "refused"
 
 @dataclass(frozen=True, slots=True)
 class KeptTrade:
-    """A trade and the locks that it is to be committed with; `locks_digest` is that of its TradeLocks, if any."""
+    """A trade and the locks that it is to be committed with; `locks_digest` is what is signed of them in the
+    registered lane; in the other a batch carries them."""
 
     seq: int
     digest: Hash32

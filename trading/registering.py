@@ -102,9 +102,7 @@ class RegisteringStage:
     def _document(self, trade: OpenTrade) -> dict[str, Any]:
         me = self._daemon.me.id
         locks = self._locks.of(trade)
-        lock_signatures = []
-        if me in {lock.payer for lock in locks}:
-            lock_signatures = [MemberSignature.of(me, self._daemon.desk.sign(TradeLocks(trade.digest, locks)))]
+        lock_signatures = [MemberSignature.of(me, self._daemon.desk.sign(TradeLocks(trade.digest, locks)))]
         mine = signature_of(me, trade)
         return {
             "trade": document(trade.trade),

@@ -17,9 +17,9 @@
         key_grace            0 .. 30 d                             bad key grace
         run_deadlines        1 to 4, rising, 1 h .. 365 d          bad run deadlines
         least_intake         1 h .. 14 d                           bad least intake
-        window               1 h .. 30 d                           bad window
+        window               2 h .. 30 d                           bad window
         window_blocks        1 .. 10 000                           bad window blocks
-        demand_time          1 h .. window                         bad demand time
+        demand_time          1 h .. half the window                bad demand time
         open_demands         1 .. 1 000                            bad open demands
         contests_per_cycle   1 .. 1 000                            bad contests per cycle
         contest_time         1 h .. 60 d                           bad contest time
@@ -29,13 +29,15 @@
         row_demands          1 .. 32                               bad row demands
         claim_window         1 h .. 30 d                           bad claim window
         close_delay          1 d .. 365 d                          bad close delay
-        close_limit          last deadline + 1 d .. 730 d          bad close limit
+        close_limit          latest seal + 1 d .. 730 d            bad close limit
         due_time             1 h .. 90 d                           bad due time
         fall_due_interval    1 h .. 31 d                           bad fall-due interval
         set_off              1 .. 8                                bad set-off
         notice_silence       1 h .. 30 d                           bad notice silence
         rails                1 to 8, none zero                     bad rails
         arbiter_quorum       1 .. 32                               bad arbiter quorum
+
+        The latest seal: last deadline, window, demand time and contest time together.
 """
 
 from ..interfaces import IMemberRegistry
@@ -284,9 +286,10 @@ def _check(config: Types.Config):
     assert config.key_grace <= 30 * DAY, "MemberRegistry: bad key grace"
     last_deadline: uint64 = self._last_deadline(config.run_deadlines)
     assert self._within(config.least_intake, HOUR, 14 * DAY), "MemberRegistry: bad least intake"
-    assert self._within(config.window, HOUR, 30 * DAY), "MemberRegistry: bad window"
+    assert self._within(config.window, 2 * HOUR, 30 * DAY), "MemberRegistry: bad window"
     assert self._within(config.window_blocks, 1, 10_000), "MemberRegistry: bad window blocks"
-    assert self._within(config.demand_time, HOUR, config.window), "MemberRegistry: bad demand time"
+    # What is shown in the last second in which it could be demanded can still be disputed for half a window.
+    assert self._within(config.demand_time, HOUR, config.window // 2), "MemberRegistry: bad demand time"
     assert self._within(config.open_demands, 1, 1_000), "MemberRegistry: bad open demands"
     assert self._within(config.contests_per_cycle, 1, 1_000), "MemberRegistry: bad contests per cycle"
     assert self._within(config.contest_time, HOUR, 60 * DAY), "MemberRegistry: bad contest time"
@@ -296,7 +299,9 @@ def _check(config: Types.Config):
     assert self._within(config.row_demands, 1, 32), "MemberRegistry: bad row demands"
     assert self._within(config.claim_window, HOUR, 30 * DAY), "MemberRegistry: bad claim window"
     assert self._within(config.close_delay, DAY, 365 * DAY), "MemberRegistry: bad close delay"
-    assert self._within(config.close_limit, last_deadline + DAY, 730 * DAY), "MemberRegistry: bad close limit"
+    # Not before the last run, with all that may hold it up, can have been sealed.
+    last_seal: uint64 = last_deadline + config.window + config.demand_time + config.contest_time
+    assert self._within(config.close_limit, last_seal + DAY, 730 * DAY), "MemberRegistry: bad close limit"
     assert self._within(config.due_time, HOUR, 90 * DAY), "MemberRegistry: bad due time"
     assert self._within(config.fall_due_interval, HOUR, 31 * DAY), "MemberRegistry: bad fall-due interval"
     assert self._within(config.set_off, 1, 8), "MemberRegistry: bad set-off"

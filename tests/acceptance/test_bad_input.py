@@ -18,7 +18,7 @@ import pytest
 
 from settlement.hashing import keccak256
 from settlement.rows import RowContent
-from settlement.trade import Lock
+from settlement.trade import Lock, TradeLocks
 from tests.cli.market_files import READING, TRADE, write_market, write_readings, write_trades
 from tests.contracts.market import ATTESTORS, Market, at_time
 from tests.contracts.settling import Scene, deploy_settling, events, later, nested
@@ -31,6 +31,7 @@ from tests.contracts.trading import (
     commit,
     deadline,
     register,
+    registration,
     trade_of,
 )
 
@@ -215,21 +216,26 @@ def skip_reasons(scene: Scene) -> list[str]:
 
 def test_a_registered_trade_of_an_unknown_member(scene: Scene) -> None:
     trade = replace(trade_of(scene.market), seller_platform=keccak256(b"stranger.example"))
-    signatures = [scene.market.sign(name, trade) for name in ("platform_a", "platform_b", "utility_a", "utility_b")]
+    locked = TradeLocks(scene.market.domain.digest(trade), ())
+    signatures = [
+        *(scene.market.sign(name, locked) for name in ("platform_a", "platform_b")),
+        *(scene.market.sign(name, trade) for name in ("utility_a", "utility_b")),
+    ]
     with unchanged(commitments(scene)), boa.reverts("TradeBook: signer not active"):
         scene.market.book.register_trade(astuple(trade), signatures, [], [], [])
 
 
 def test_a_registered_trade_with_a_wrong_signer(scene: Scene) -> None:
     trade = trade_of(scene.market)
-    signatures = [scene.market.sign(name, trade) for name in ("platform_a", "platform_b", "utility_a", "utility_c")]
+    _, signatures, *_ = registration(scene.market, trade)
+    signatures[3] = scene.market.sign("utility_c", trade)
     with unchanged(commitments(scene)), boa.reverts("TradeBook: not a party's key"):
         scene.market.book.register_trade(astuple(trade), signatures, [], [], [])
 
 
 def test_a_registered_trade_with_a_missing_signer(scene: Scene) -> None:
     trade = trade_of(scene.market)
-    signatures = scene.market.sign_all(trade.signers, trade)[:-1]
+    signatures = registration(scene.market, trade)[1][:-1]
     with unchanged(commitments(scene)), boa.reverts("TradeBook: not its signers' signatures"):
         scene.market.book.register_trade(astuple(trade), signatures, [], [], [])
 

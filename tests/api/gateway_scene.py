@@ -24,7 +24,7 @@ from api.gateway import Gateway, assemble
 from api.settings import GatewaySettings
 from settlement.config import Config
 from settlement.documents import document
-from settlement.trade import Lock, TradeLocks
+from settlement.trade import Lock, TradeLocks, lock_signers
 from store.database import Database
 from store.records import MemberSignature
 from tests.member.scene import CONFIG, Scene, SignedTrade, scene_key
@@ -32,6 +32,8 @@ from wire.signed_requests import sign
 
 PUBLIC_URL = "http://gateway.example"
 AUDITOR_KEY = "an auditor's key"
+# Who signs the trades that a scene makes, in role order.
+SIGNERS = ("sunmarket", "rooftrade", "eastpower", "westpower")
 
 
 class Client:
@@ -110,23 +112,48 @@ class GatewayScene:
     def proposal(
         self, one: SignedTrade, by: Iterable[str], lane: str = "registered", locks: tuple[Lock, ...] = ()
     ) -> dict[str, Any]:
-        """A body of `POST /v1/trades` with the signatures of some members."""
-        return {
-            "trade": document(one.trade),
-            "signatures": [document(self.signature(one, name)) for name in by],
-            "lane": lane,
-            "locks": document(locks),
-            "lock_signatures": [],
-        }
+        """A body of `POST /v1/trades` with all that some members sign of it."""
+        return proposal(self.market, one, by, lane, locks)
 
     def signature(self, one: SignedTrade, name: str) -> MemberSignature:
         """One member's signature on a trade."""
-        return next(found for found in one.signatures if found.member == self.market.id(name))
+        return signature(self.market, one, name)
 
-    def lock_signature(self, one: SignedTrade, locks: tuple[Lock, ...], name: str) -> MemberSignature:
-        """One member's signature on a trade's locks."""
-        member = self.market.members[name]
-        return MemberSignature.of(member.id, member.sign(self.market.domain, TradeLocks(one.digest, locks)))
+
+def proposal(
+    market: Scene, one: SignedTrade, by: Iterable[str], lane: str = "registered", locks: tuple[Lock, ...] = ()
+) -> dict[str, Any]:
+    """A body of `POST /v1/trades` with all that some members sign of it."""
+    named = tuple(by)
+    return {
+        "trade": document(one.trade),
+        "lane": lane,
+        "locks": document(locks),
+        **signed_by(market, one, named, locks if lane == "registered" else None),
+    }
+
+
+def signed_by(
+    market: Scene, one: SignedTrade, names: Iterable[str], locks: tuple[Lock, ...] | None = ()
+) -> dict[str, Any]:
+    """A body of `POST /v1/trades/.../signatures`: what these members sign of a trade, and of its locks if not None."""
+    named = tuple(names)
+    statement = TradeLocks(one.digest, locks or ())
+    signers = () if locks is None else lock_signers(one.trade, locks)
+    lock_signatures = [
+        MemberSignature.of(market.id(name), market.members[name].sign(market.domain, statement))
+        for name in named
+        if market.id(name) in signers
+    ]
+    return {
+        "signatures": [document(signature(market, one, name)) for name in named],
+        "lock_signatures": document(tuple(lock_signatures)),
+    }
+
+
+def signature(market: Scene, one: SignedTrade, name: str) -> MemberSignature:
+    """One member's signature on a trade."""
+    return next(found for found in one.signatures if found.member == market.id(name))
 
 
 def hexed(word: bytes) -> str:

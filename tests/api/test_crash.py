@@ -10,10 +10,9 @@ import httpx
 from sqlalchemy import func, select
 
 from chain.account import Account
-from settlement.documents import document
 from store import answered, gateway, outbox
 from store.database import Database
-from tests.api.gateway_scene import hexed
+from tests.api.gateway_scene import SIGNERS, hexed, proposal
 from tests.api.serving_process import ServingProcess
 from tests.member.scene import Scene, SignedTrade, scene_key
 
@@ -21,16 +20,6 @@ COMMAND = (sys.executable, "-m", "tests.api.crashing")
 KILLED = 99
 FEWEST_BOUNDARIES = 12
 MOST_BOUNDARIES = 60
-
-
-def proposal(one: SignedTrade) -> dict[str, Any]:
-    return {
-        "trade": document(one.trade),
-        "signatures": [document(each) for each in one.signatures],
-        "lane": "registered",
-        "locks": [],
-        "lock_signatures": [],
-    }
 
 
 def test_exactly_once_wherever_it_is_killed(tmp_path: Path) -> None:
@@ -43,13 +32,15 @@ def test_exactly_once_wherever_it_is_killed(tmp_path: Path) -> None:
             while True:
                 one = scene.trade(item=f"crash-{len(trades)}", hour=4 + len(trades) % 20)
                 trades.append(one)
-                if _survives(served, one, len(trades)):
+                if _survives(scene, served, one, len(trades)):
                     break
                 deaths += 1
                 assert deaths < MOST_BOUNDARIES
                 served.start()
                 # The caller has no answer, or lost it, and sends the same again.
-                answer = served.client("sunmarket").post("/v1/trades", proposal(one), key=f"key-{len(trades)}")
+                answer = served.client("sunmarket").post(
+                    "/v1/trades", proposal(scene, one, SIGNERS), key=f"key-{len(trades)}"
+                )
                 assert answer.status_code in (200, 201), answer.text
                 served.settled()
                 found = served.client("sunmarket").get(f"/v1/trades/{hexed(one.digest)}").json()
@@ -62,11 +53,11 @@ def test_exactly_once_wherever_it_is_killed(tmp_path: Path) -> None:
         _exactly_once(scene, tmp_path / "gateway", trades)
 
 
-def _survives(served: ServingProcess, one: SignedTrade, boundary: int) -> bool:
+def _survives(scene: Scene, served: ServingProcess, one: SignedTrade, boundary: int) -> bool:
     """Sends a trade to a gateway that kills itself at a boundary; whether it came to rest before that."""
     (served.folder / "arm").write_text(str(boundary))
     try:
-        answer = served.client("sunmarket").post("/v1/trades", proposal(one), key=f"key-{boundary}")
+        answer = served.client("sunmarket").post("/v1/trades", proposal(scene, one, SIGNERS), key=f"key-{boundary}")
         assert answer.status_code == 201, answer.text
         served.settled()
     except httpx.TransportError:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from settlement.preimages import sorted_locks
-from tests.api.gateway_scene import GatewayScene, hexed
+from tests.api.gateway_scene import SIGNERS, GatewayScene, hexed
 from tests.api.test_batches import body, make
-
-SIGNERS = ("sunmarket", "rooftrade", "eastpower", "westpower")
 
 
 def events(scene: GatewayScene, name: str) -> list[dict[str, Any]]:

@@ -12,16 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from settlement.documents import document
 from settlement.hashing import keccak256
 from settlement.trade import Signature
 from settlement.typed_data import recover
 from store.feed import NO_ITEMS, FeedItem, News, first_break
-from tests.api.gateway_scene import hexed
+from tests.api.gateway_scene import SIGNERS, hexed, proposal, signed_by
 from tests.api.serving_process import ServingProcess
 from tests.member.scene import Scene
 
-SIGNERS = ("sunmarket", "rooftrade", "eastpower", "westpower")
 MAX_MEGABYTES = 150
 FORBIDDEN = ("vyper", "pyarrow", "boa", "numpy", "audit", "demo", "oracle", "trading")
 
@@ -52,20 +50,12 @@ def served(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 def test_main_path(scene: Scene, served: ServingProcess) -> None:
     one = scene.trade(item="over-http")
-    body = {
-        "trade": document(one.trade),
-        "signatures": [],
-        "lane": "registered",
-        "locks": [],
-        "lock_signatures": [],
-    }
-    assert served.client("sunmarket").post("/v1/trades", body).status_code == 201
+    assert served.client("sunmarket").post("/v1/trades", proposal(scene, one, [])).status_code == 201
     waiting = served.client("eastpower").get(f"/v1/trades?missing={hexed(scene.id('eastpower'))}").json()["items"]
     assert [found["digest"] for found in waiting] == [hexed(one.digest)]
 
     def sign(name: str) -> int:
-        given = next(found for found in one.signatures if found.member == scene.id(name))
-        more = {"signatures": [document(given)], "lock_signatures": []}
+        more = signed_by(scene, one, [name])
         return served.client(name).post(f"/v1/trades/{hexed(one.digest)}/signatures", more).status_code
 
     with ThreadPoolExecutor(4) as pool:  # all at once, as members do
@@ -149,15 +139,7 @@ def test_small_and_without_compilers(scene: Scene, tmp_path: Path) -> None:
     client = served.client("sunmarket")
     for place in range(100):
         one = scene.trade(item=f"small-{place}")
-        signatures = [document(found) for found in one.signatures]
-        body = {
-            "trade": document(one.trade),
-            "signatures": signatures,
-            "lane": "batched",
-            "locks": [],
-            "lock_signatures": [],
-        }
-        assert client.post("/v1/trades", body).status_code == 201
+        assert client.post("/v1/trades", proposal(scene, one, SIGNERS, lane="batched")).status_code == 201
     for _ in range(20):
         for path in ("/v1/trades?limit=500", "/v1/feed?limit=500", "/v1/cycles", "/v1/members", "/v1/obligations"):
             assert client.get(path).status_code == 200

@@ -12,10 +12,8 @@ from chain.outbox import ORPHANED
 from store import feed
 from store.feed import NO_ITEMS, TAKEN_BACK, first_break
 from store.outbox import transactions
-from tests.api.gateway_scene import GatewayScene, hexed
+from tests.api.gateway_scene import SIGNERS, GatewayScene, hexed
 from tests.member.scene import SignedTrade
-
-SIGNERS = ("sunmarket", "rooftrade", "eastpower", "westpower")
 
 
 def state(scene: GatewayScene, one: SignedTrade) -> dict[str, Any]:

@@ -11,19 +11,17 @@ from eth_account import Account
 
 from settlement.documents import document
 from settlement.preimages import sorted_locks
-from settlement.trade import Lock
+from settlement.trade import Lock, TradeLocks
 from settlement.typed_data import HALF_ORDER
 from store.records import MemberSignature
-from tests.api.gateway_scene import GatewayScene, hexed, problem
+from tests.api.gateway_scene import SIGNERS, GatewayScene, hexed, problem, signed_by
 from tests.member.scene import SignedTrade
 
-SIGNERS = ("sunmarket", "rooftrade", "eastpower", "westpower")
 CURVE_ORDER = 2 * HALF_ORDER + 1
 
 
 def post_signature(scene: GatewayScene, one: SignedTrade, name: str) -> Any:
-    body = {"signatures": [document(scene.signature(one, name))], "lock_signatures": []}
-    return scene.client(name).post(f"/v1/trades/{hexed(one.digest)}/signatures", body)
+    return scene.client(name).post(f"/v1/trades/{hexed(one.digest)}/signatures", signed_by(scene.market, one, [name]))
 
 
 def view(scene: GatewayScene, one: SignedTrade, name: str = "sunmarket") -> dict[str, Any]:
@@ -43,8 +41,12 @@ def test_from_proposal_to_the_chain(scene: GatewayScene) -> None:
     found = answer.json()
     assert (found["state"], found["finality"]) == ("PENDING_SIGNATURES", "pending")
     ids = [hexed(scene.market.id(name)) for name in SIGNERS[1:]]
-    assert found["missing"] == [wanted["member"] for wanted in found["to_sign"]] == ids
-    assert {wanted["digest"] for wanted in found["to_sign"]} == {hexed(one.digest)}
+    assert found["missing"] == ids
+    # Of a registered trade its platforms sign the locks too, also that there are none.
+    wanted = [(each["member"], each["typed_data"]["primaryType"]) for each in found["to_sign"]]
+    assert wanted == [*((member, "Trade") for member in ids), (ids[0], "TradeLocks")]
+    locks_digest = hexed(scene.market.domain.digest(TradeLocks(one.digest, ())))
+    assert {each["digest"] for each in found["to_sign"]} == {hexed(one.digest), locks_digest}
     # A wallet that knows nothing but the answer makes the signature that is wanted.
     seller = scene.market.members["rooftrade"]
     signed = Account.sign_typed_data(seller.key, full_message=found["to_sign"][0]["typed_data"])
@@ -77,18 +79,21 @@ def test_all_at_once_with_locks(scene: GatewayScene) -> None:
     market.fund("sunmarket", 2_000_000)
     one = market.trade(item="with-locks", hour=11)
     locks = sorted_locks({(buyer, seller): 1_500_000, (buyer, market.id("westpower")): 50_000})
-    body = scene.proposal(one, SIGNERS, locks=locks)
+    body = scene.proposal(one, SIGNERS[1:], locks=locks)
 
     answer = scene.client("rooftrade").post("/v1/trades", body)
 
     found = answer.json()
     assert (found["state"], found["missing"]) == ("PENDING_SIGNATURES", [hexed(buyer)])
-    (wanted,) = found["to_sign"]
+    _, wanted = found["to_sign"]
     assert (wanted["typed_data"]["primaryType"], wanted["typed_data"]["message"]["tradeDigest"]) == (
         "TradeLocks",
         hexed(one.digest),
     )
-    more = {"signatures": [], "lock_signatures": [document(scene.lock_signature(one, locks, "sunmarket"))]}
+    without = signed_by(scene.market, one, ["sunmarket"], ())
+    refused = scene.client("sunmarket").post(f"/v1/trades/{hexed(one.digest)}/signatures", without)
+    assert problem(refused)["errors"][0]["pointer"] == "#/lock_signatures/0", "the buyer signs that nothing is locked"
+    more = signed_by(scene.market, one, ["sunmarket"], locks)
     assert scene.client("sunmarket").post(f"/v1/trades/{hexed(one.digest)}/signatures", more).json()["missing"] == []
     scene.work()
     assert view(scene, one)["state"] == "COMMITTED"
@@ -102,7 +107,6 @@ def test_what_the_contract_refuses_waits_and_comes_later(scene: GatewayScene) ->
     one = market.trade(item="uncovered", hour=12)
     locks = (Lock(market.id("rooftrade"), market.id("sunmarket"), 3_000_000),)
     body = scene.proposal(one, SIGNERS, locks=locks)
-    body["lock_signatures"] = [document(scene.lock_signature(one, locks, "rooftrade"))]
     scene.client("sunmarket").post("/v1/trades", body)
 
     scene.work()
@@ -146,7 +150,7 @@ def test_others_see_nothing(scene: GatewayScene) -> None:
     assert stranger.get(f"/v1/proofs/trades/{hexed(one.digest)}").status_code == 404
     assert stranger.get("/v1/trades").json()["items"] == []
     assert hexed(one.digest) not in stranger.get(f"/v1/trades?missing={hexed(scene.market.id('rooftrade'))}").text
-    body = {"signatures": [document(scene.signature(one, "rooftrade"))], "lock_signatures": []}
+    body = signed_by(scene.market, one, ["rooftrade"])
     signed = stranger.post(f"/v1/trades/{hexed(one.digest)}/signatures", body)
     assert (signed.status_code, problem(signed)["code"]) == (404, "trade-unknown")
 

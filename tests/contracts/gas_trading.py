@@ -11,7 +11,7 @@ import boa  # type: ignore[import-untyped]
 
 from settlement import merkle, preimages, typed_data
 from settlement.hashing import keccak256
-from settlement.trade import Contest, Curtailment, Demand, FigureAgreement, Lock, Ruling, TradeBatch, TradeLocks
+from settlement.trade import Contest, Curtailment, Demand, FigureAgreement, Lock, Ruling, TradeBatch
 from tests.contracts.gas import Measured, chain, measure
 from tests.contracts.market import Market, at_time
 from tests.contracts.trading import (
@@ -29,6 +29,7 @@ from tests.contracts.trading import (
     member_id,
     post,
     register,
+    registration,
     trade_of,
 )
 
@@ -81,14 +82,7 @@ def registrations(everything: bool) -> Iterator[Measured]:
             payer = member_id(market, "platform_a")
             others = [(member_id(market, "platform_b"), 10_000_000), (member_id(market, "utility_b"), 800_000)]
             locks = tuple(Lock(payer, *other) for other in sorted(others))[:count]
-            payers = (payer,) if locks else ()
-            arguments = (
-                astuple(trade),
-                market.sign_all(trade.signers, trade),
-                [astuple(lock) for lock in locks],
-                market.sign_all(payers, TradeLocks(market.domain.digest(trade), locks)),
-                [],
-            )
+            arguments = (*registration(market, trade, locks), [])
             yield measure(
                 "register a trade",
                 f"4 signatures, {count or 'no'} new lock{'s' if count else ''}",

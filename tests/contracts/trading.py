@@ -26,6 +26,7 @@ from settlement.trade import (
     Trade,
     TradeBatch,
     TradeLocks,
+    lock_signers,
 )
 from tests.contracts.market import CONTRACTS, Market, at_time, deploy
 
@@ -125,17 +126,17 @@ def commit(market: Market, batch: TradeBatch, signers: Sequence[bytes] | None = 
 
 def register(market: Market, trade: Trade, locks: Sequence[Lock] = ()) -> int:
     """Registers a fully signed trade."""
-    payers = tuple(dict.fromkeys(lock.payer for lock in locks))
+    return int(market.book.register_trade(*registration(market, trade, locks), []))
+
+
+def registration(
+    market: Market, trade: Trade, locks: Sequence[Lock] = ()
+) -> tuple[Any, list[Any], list[Any], list[Any]]:
+    """What registers a trade, but for wallets' signatures: the trade, its signers', its locks, further payers'."""
     locked = TradeLocks(market.domain.digest(trade), tuple(locks))
-    return int(
-        market.book.register_trade(
-            astuple(trade),
-            market.sign_all(trade.signers, trade),
-            [astuple(lock) for lock in locks],
-            market.sign_all(payers, locked),
-            [],
-        )
-    )
+    signatures = [market.sign_all((one,), locked if one in trade.platforms else trade)[0] for one in trade.signers]
+    further = lock_signers(trade, locks)[len(trade.platforms) :]
+    return astuple(trade), signatures, [astuple(lock) for lock in locks], market.sign_all(further, locked)
 
 
 def registered_place(market: Market, number: int, trade: Trade, committed_at: int | None = None) -> Place:

@@ -34,7 +34,7 @@ from settlement.hashing import ZERO_HASH, Hash32, keccak256
 from settlement.identity import canonical_meter_id, meter_hash, trade_id
 from settlement.placed import PlacedTrade as CountingTrade
 from settlement.placed import Side
-from settlement.trade import Curtailment, Lock, Trade, TradeBatch, TradeLocks
+from settlement.trade import Curtailment, Lock, Trade, TradeBatch, TradeLocks, lock_signers
 from store.records import MemberSignature, PlacedTrade, ServedLeaf
 from tests.member.deployed import (
     BANK,
@@ -286,11 +286,12 @@ class Scene(DeployedMarket):
         """Registers a trade by itself."""
         with_locks = self._locks(locks or {})
         statement = TradeLocks(one.digest, with_locks)
-        payers = tuple(dict.fromkeys(lock.payer for lock in with_locks))
-        signatures = [by.signature for by in one.signatures]
-        self.send(
-            "TradeBook", "register_trade", one.trade, signatures, list(with_locks), self._sign(payers, statement), []
-        )
+        platforms = one.trade.platforms
+        signatures = [
+            self._sign([by.member], statement)[0] if by.member in platforms else by.signature for by in one.signatures
+        ]
+        further = self._sign(lock_signers(one.trade, with_locks)[len(platforms) :], statement)
+        self.send("TradeBook", "register_trade", one.trade, signatures, list(with_locks), further, [])
         number = self.call("TradeBook", "commitment_count")
         return PlacedTrade(one.digest, one.trade, number, 0, (), one.signatures)
 

@@ -61,8 +61,8 @@ def not_promised(remedy: str) -> Fate:
 
 ALTERED = {
     objects.Trade: "TradeBook: not a party's key",
-    objects.Lock: "TradeBook: wrong signature",
-    objects.TradeLocks: "TradeBook: wrong signature",
+    objects.Lock: "TradeBook: not a party's key",
+    objects.TradeLocks: "TradeBook: not a party's key",
     objects.TradeBatch: "TradeBook: wrong signature",
     objects.Curtailment: "TradeBook: no neutral utility signed",
     objects.Allocation: "AllocationOracle: wrong signature",
@@ -113,13 +113,13 @@ FATES: dict[type, dict[str, Fate]] = {
         **dict.fromkeys(("traded_at", "order_hash", "salt"), not_promised("as the platforms say, whom it binds")),
     },
     objects.Lock: {
-        "payer": _INACTIVE,
+        "payer": refused("TradeBook: wrong number of signatures"),
         "payee": own("the payer locks what is its own, until the cycle is closed"),
         "amount": own("the payer locks what is its own, until the cycle is closed"),
     },
     objects.TradeLocks: {
-        "trade_digest": refused("TradeBook: wrong signature"),
-        "locks": own("each payer in them signed"),
+        "trade_digest": refused("TradeBook: not a party's key"),
+        "locks": own("each payer in them signed, and the platforms"),
     },
     objects.TradeBatch: {
         "cycle": refused("TradeBook: not in the cycle"),

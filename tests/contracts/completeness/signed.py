@@ -149,11 +149,13 @@ def _of_trading(cycle: HonestCycle, by: Callable[..., Callable[[Any], Signatures
         trade = trade_of(market, 99, buyer_meter=meter("b9"), seller_meter=meter("s9"))
         lock = Lock(trade.buyer_platform, trade.seller_platform, 1_000)
         locks = TradeLocks(market.domain.digest(trade), (lock,))
-        signers = by(*(scene.name(one) for one in trade.signers))
+        platforms_sign = by(*(scene.name(one) for one in trade.platforms))
+        utilities_sign = by(*(scene.name(one) for one in trade.signers[len(trade.platforms) :]))
 
         def register(stated: Trade, signed: Trade, locks: tuple[Lock, ...], locked: TradeLocks) -> str:
             listed = [astuple(one) for one in locks]
-            return attempt(market.book, "register_trade", astuple(stated), signers(signed), listed, by(A)(locked), [])
+            signatures = [*platforms_sign(locked), *utilities_sign(signed)]
+            return attempt(market.book, "register_trade", astuple(stated), signatures, listed, [], [])
 
         def register_with(stated: tuple[Lock, ...], signed: TradeLocks) -> str:
             return register(trade, trade, stated, signed)

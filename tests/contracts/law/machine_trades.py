@@ -11,7 +11,7 @@ from hypothesis.stateful import precondition, rule
 from settlement import preimages
 from settlement.hashing import keccak256
 from settlement.merkle import Tree
-from settlement.trade import Curtailment, Lock, Place, Trade, TradeBatch, TradeLocks
+from settlement.trade import Curtailment, Lock, Place, Trade, TradeBatch, TradeLocks, lock_signers
 from settlement.typed_data import struct_hash
 from tests.contracts.law.histogram import tally
 from tests.contracts.law.machine_base import FORGER, Base, pick, seeds, some
@@ -54,15 +54,19 @@ class TradeRules(Base):
             return
         locks = self.draw_locks(rng, [deal])
         payers = [self.name(one) for one in dict.fromkeys(lock.payer for lock in locks)]
-        keys = [self.key_or_not(name, rng) for name in payers]
+        further = [self.name(one) for one in lock_signers(trade, locks)[len(trade.platforms) :]]
+        keys = [self.key_or_not(name, rng) for name in further]
         statement = TradeLocks(deal.digest, tuple(locks))
+        # Seldom the platforms have agreed on other locks than the ones that are brought.
+        agreed = statement if rng.random() < 0.85 else TradeLocks(deal.digest, tuple(locks[1:]))
+        digests = [self.world.domain.digest(agreed) if one in trade.platforms else deal.digest for one in trade.signers]
         time = self.law.clock.now
         done = self.act(
             "register trade",
-            lambda: self.law.trades.register(deal, locks, keys),
+            lambda: self.law.trades.register(deal, locks, agreed.locks, keys),
             lambda: self.world.book.register_trade(
                 astuple(trade),
-                [signed(key or FORGER, deal.digest) for key in deal.keys],
+                [signed(key or FORGER, digest) for key, digest in zip(deal.keys, digests, strict=True)],
                 [astuple(lock) for lock in locks],
                 [self.sign(key, statement) for key in keys],
                 [],

@@ -137,8 +137,8 @@ class Trades:
         record = preimages.batch_commitment(batch, self.clock.now)
         return self._take(preimages.commitment_record(record))
 
-    def register(self, deal: Deal, locks: Sequence[Lock], keys: Sequence[bytes | None]) -> int:
-        """`keys` are those of the payers in the locks."""
+    def register(self, deal: Deal, locks: Sequence[Lock], agreed: Sequence[Lock], keys: Sequence[bytes | None]) -> int:
+        """The platforms signed the trade with the locks `agreed`; `keys` are those of the payers besides them."""
         trade = deal.trade
         if self.clock.paused:
             raise Refused("TradeBook: paused registration")
@@ -149,12 +149,18 @@ class Trades:
         if deal.registered:
             raise Refused("TradeBook: registered already")
         self._check_times(trade.slot_start)
-        refusal = self._parties_refusal(trade, deal.keys, self.clock.now, active=True)
+        # A signature of other locks recovers to nobody's key.
+        fitting = [
+            key if tuple(locks) == tuple(agreed) or member not in trade.platforms else None
+            for member, key in zip(trade.signers, deal.keys, strict=True)
+        ]
+        refusal = self._parties_refusal(trade, fitting, self.clock.now, active=True)
         if refusal:
             reasons = "party without its role", "not a party's key", "signer not active"
             raise Refused(f"TradeBook: {reasons[refusal - 1]}")
         self._check_locks(locks)
-        self._check_signers(tuple(dict.fromkeys(lock.payer for lock in locks)), keys)
+        payers = dict.fromkeys(lock.payer for lock in locks)
+        self._check_signers([one for one in payers if one not in trade.platforms], keys)
         self._lock(locks)
         deal.registered = True
         record = preimages.registered_commitment(trade, deal.digest, CYCLE, self.clock.now)

@@ -85,8 +85,8 @@ def test_the_terms_word_holds_every_parameter_at_its_bounds() -> None:
     """No part runs into the next: in the word of the greatest values each is there whole."""
     names = ("least_intake", "window", "window_blocks", "demand_time", "open_demands", "contests_per_cycle")
     most = {name: inside[-1] for name, inside, _, _ in BOUNDS if name in (*names, "contest_time", "run_deadlines")}
-    greatest = replace(Config(), **most | {"demand_time": most["window"], "close_limit": 366 * DAY})
-    least = replace(Config(), run_deadlines=(HOUR,), least_intake=HOUR, window=HOUR, window_blocks=1)
+    greatest = replace(Config(), **most | {"demand_time": most["window"] // 2, "close_limit": 730 * DAY})
+    least = replace(Config(), run_deadlines=(HOUR,), least_intake=HOUR, window=2 * HOUR, window_blocks=1)
     least = replace(least, demand_time=HOUR, open_demands=1, contests_per_cycle=1, contest_time=HOUR)
     for config in (greatest, least):
         registry = source("MemberRegistry").deploy(account("council"), ZERO, GENESIS, MARKET, astuple(config))
@@ -99,6 +99,8 @@ def test_the_terms_word_holds_every_parameter_at_its_bounds() -> None:
         assert registry.run_terms(0) == registry.run_terms(2) == 0
 
 
+# Until when a cycle of the default parameters may come to its last seal, seconds after its end.
+LAST_SEAL = Config().run_deadlines[-1] + Config().window + Config().demand_time + Config().contest_time
 # Each parameter with what is just inside its bounds and just outside, and the reason. Other parameters that its bound
 # depends on are set along.
 BOUNDS: list[tuple[str, list[Any], list[Any], str]] = [
@@ -119,9 +121,9 @@ BOUNDS: list[tuple[str, list[Any], list[Any], str]] = [
         "MemberRegistry: bad run deadlines",
     ),
     ("least_intake", [HOUR, 14 * DAY], [0, HOUR - 1, 14 * DAY + 1], "MemberRegistry: bad least intake"),
-    ("window", [12 * HOUR, 30 * DAY], [0, HOUR - 1, 30 * DAY + 1], "MemberRegistry: bad window"),
+    ("window", [24 * HOUR, 30 * DAY], [0, 2 * HOUR - 1, 30 * DAY + 1], "MemberRegistry: bad window"),
     ("window_blocks", [1, 10_000], [0, 10_001], "MemberRegistry: bad window blocks"),
-    ("demand_time", [HOUR, 24 * HOUR], [0, HOUR - 1, 24 * HOUR + 1], "MemberRegistry: bad demand time"),
+    ("demand_time", [HOUR, 12 * HOUR], [0, HOUR - 1, 12 * HOUR + 1], "MemberRegistry: bad demand time"),
     ("open_demands", [1, 1_000], [0, 1_001], "MemberRegistry: bad open demands"),
     ("contests_per_cycle", [1, 1_000], [0, 1_001], "MemberRegistry: bad contests per cycle"),
     ("contest_time", [HOUR, 60 * DAY], [HOUR - 1, 60 * DAY + 1], "MemberRegistry: bad contest time"),
@@ -131,7 +133,12 @@ BOUNDS: list[tuple[str, list[Any], list[Any], str]] = [
     ("row_demands", [1, 32], [0, 33], "MemberRegistry: bad row demands"),
     ("claim_window", [HOUR, 30 * DAY], [0, HOUR - 1, 30 * DAY + 1], "MemberRegistry: bad claim window"),
     ("close_delay", [DAY, 365 * DAY], [DAY - 1, 365 * DAY + 1], "MemberRegistry: bad close delay"),
-    ("close_limit", [121 * DAY, 730 * DAY], [121 * DAY - 1, 730 * DAY + 1], "MemberRegistry: bad close limit"),
+    (
+        "close_limit",
+        [LAST_SEAL + DAY, 730 * DAY],
+        [LAST_SEAL + DAY - 1, 730 * DAY + 1],
+        "MemberRegistry: bad close limit",
+    ),
     ("due_time", [HOUR, 90 * DAY], [0, HOUR - 1, 90 * DAY + 1], "MemberRegistry: bad due time"),
     ("fall_due_interval", [HOUR, 31 * DAY], [HOUR - 1, 31 * DAY + 1], "MemberRegistry: bad fall-due interval"),
     ("set_off", [1, 8], [0, 9], "MemberRegistry: bad set-off"),
@@ -154,8 +161,8 @@ def test_every_parameter_has_bounds() -> None:
 def test_bounds(name: str, inside: list[Any], outside: list[Any], reason: str) -> None:
     # Deployed for each value: some parameters are fixed afterwards.
     base = Config()
-    if name == "run_deadlines":
-        base = replace(base, close_limit=366 * DAY)
+    if name in ("run_deadlines", "contest_time"):
+        base = replace(base, close_limit=730 * DAY)
     for given in inside:
         config = replace(base, **{name: given})
         registry = source("MemberRegistry").deploy(account("council"), ZERO, GENESIS, MARKET, astuple(config))

@@ -11,8 +11,8 @@ import pytest
 from settlement import preimages, typed_data
 from settlement.formula.templates import MARKET as MARKET_TEMPLATE
 from settlement.hashing import ZERO_HASH, keccak256
-from settlement.trade import HotKeyChange, Lock, Trade, TradeLocks
-from tests.contracts.market import NO_SIGNATURE, Market, at_time
+from settlement.trade import HotKeyChange, TradeLocks
+from tests.contracts.market import GRID_OPERATOR, NO_SIGNATURE, PLATFORM, UTILITY, Market, at_time
 from tests.contracts.trade_book.case import sorted_locks, suspend
 from tests.contracts.trading import (
     CONFIG,
@@ -25,6 +25,7 @@ from tests.contracts.trading import (
     member_id,
     pause,
     register,
+    registration,
     resume,
     trade_of,
     use_wallet,
@@ -82,35 +83,64 @@ def test_register_with_locks(market: Market) -> None:
         assert market.escrow.pair(CYCLE, lock.payer, lock.payee) == lock.amount
 
 
-def register_locks(
-    market: Market, trade: Trade, locks: tuple[Lock, ...], signed: TradeLocks, payers: tuple[bytes, ...]
-) -> None:
-    market.book.register_trade(
-        astuple(trade),
-        market.sign_all(trade.signers, trade),
-        [astuple(lock) for lock in locks],
-        market.sign_all(payers, signed),
-        [],
-    )
-
-
-def test_every_payer_signs_the_locks_of_a_registered_trade(market: Market) -> None:
+def test_every_further_payer_signs_the_locks_of_a_registered_trade(market: Market) -> None:
     trade = trade_of(market)
-    locks = sorted_locks(market, ("platform_a", "platform_b", 100), ("platform_c", "platform_b", 5))
-    signed = TradeLocks(market.domain.digest(trade), locks)
-    payers = tuple(lock.payer for lock in locks)
-    with boa.reverts("TradeBook: wrong number of signatures"):
-        register_locks(market, trade, locks, signed, payers[:1])
+    locks = sorted_locks(
+        market, ("platform_a", "platform_b", 100), ("platform_c", "platform_b", 5), ("utility_c", "platform_b", 6)
+    )
+    signed, signatures, listed, further = registration(market, trade, locks)
+    # Of the payers one is a platform of the trade: it has signed them already.
+    assert len(further) == 2
+    for given in (further[:1], [*further, further[0]], []):
+        with boa.reverts("TradeBook: wrong number of signatures"):
+            market.book.register_trade(signed, signatures, listed, given, [])
     with boa.reverts("TradeBook: wrong signature"):
-        register_locks(market, trade, locks, signed, payers[::-1])
-    for other in (replace(signed, trade_digest=keccak256(b"another")), replace(signed, locks=locks[:1])):
+        market.book.register_trade(signed, signatures, listed, further[::-1], [])
+    statement = TradeLocks(market.domain.digest(trade), locks)
+    payers = tuple(lock.payer for lock in locks if lock.payer not in trade.platforms)
+    for other in (replace(statement, trade_digest=keccak256(b"another")), replace(statement, locks=locks[:1])):
         with boa.reverts("TradeBook: wrong signature"):
-            register_locks(market, trade, locks, other, payers)
-    with boa.reverts("TradeBook: locks not sorted"):
-        register_locks(market, trade, locks[::-1], signed, payers)
+            market.book.register_trade(signed, signatures, listed, market.sign_all(payers, other), [])
     suspend(market, "platform_c")
     with boa.reverts("TradeBook: signer not active"):
-        register_locks(market, trade, locks, signed, payers)
+        market.book.register_trade(signed, signatures, listed, further, [])
+
+
+def test_locks_of_a_registered_trade_are_sorted(market: Market) -> None:
+    locks = sorted_locks(market, ("platform_a", "platform_b", 100), ("platform_c", "platform_b", 5))
+    with boa.reverts("TradeBook: locks not sorted"):
+        market.book.register_trade(*registration(market, trade_of(market), locks[::-1]), [])
+
+
+@pytest.mark.parametrize("listed", [(), (50,), (100, 100)], ids=["without", "less", "other"])
+def test_a_trade_is_registered_with_the_locks_that_its_platforms_agreed_on(
+    market: Market, listed: tuple[int, ...]
+) -> None:
+    """Whoever brings a trade cannot make of a guaranteed one a postpaid one, nor the other way round."""
+    trade = trade_of(market)
+    agreed = sorted_locks(market, ("platform_a", "platform_b", 100))
+    others = sorted_locks(
+        market,
+        *(("platform_a", payee, amount) for payee, amount in zip(("platform_b", "utility_b"), listed, strict=False)),
+    )
+    signed, signatures, _, further = registration(market, trade, agreed)
+    with boa.reverts("TradeBook: not a party's key"):
+        market.book.register_trade(signed, signatures, [astuple(lock) for lock in others], further, [])
+    # What platforms sign of a trade for a batch registers nothing.
+    for given in (market.sign_all(trade.signers, trade), [*signatures[:1], *market.sign_all(trade.signers, trade)[1:]]):
+        with boa.reverts("TradeBook: not a party's key"):
+            market.book.register_trade(signed, given, [astuple(lock) for lock in agreed], further, [])
+    assert register(market, trade, agreed) == 1
+
+
+def test_a_platform_that_is_a_utility_too_signs_the_locks(market: Market) -> None:
+    with boa.env.prank(market.council):
+        market.registry.set_roles(member_id(market, "utility_b"), UTILITY | PLATFORM | GRID_OPERATOR)
+    both = member_id(market, "utility_b")
+    trade = trade_of(market, seller_platform=both, seller_utility=both)
+    assert len(trade.signers) == 3
+    assert register(market, trade, sorted_locks(market, ("platform_a", "utility_b", 7))) == 1
+    assert market.escrow.pair(CYCLE, trade.buyer_platform, both) == 7
 
 
 def test_a_contract_signs_locks_but_no_trade(market: Market) -> None:
@@ -118,16 +148,15 @@ def test_a_contract_signs_locks_but_no_trade(market: Market) -> None:
     locks = sorted_locks(market, ("platform_c", "platform_b", 5))
     use_wallet(market, "platform_c")
     answer = wallet_bytes(market, "platform_c", TradeLocks(market.domain.digest(trade), locks))
-    signatures = market.sign_all(trade.signers, trade)
-    arguments = (astuple(trade), signatures, [astuple(lock) for lock in locks], [astuple(NO_SIGNATURE)], [answer])
-    assert market.book.register_trade(*arguments) == 1
+    signed, signatures, listed, _ = registration(market, trade, locks)
+    assert market.book.register_trade(signed, signatures, listed, [astuple(NO_SIGNATURE)], [answer]) == 1
 
     use_wallet(market, "utility_b")
     other = trade_of(market, 1)
     answer = wallet_bytes(market, "utility_b", other)
-    signatures = [*market.sign_all(other.signers[:3], other), astuple(NO_SIGNATURE)]
+    signed, signatures, *_ = registration(market, other)
     with boa.reverts("TradeBook: malformed signature"):
-        market.book.register_trade(astuple(other), signatures, [], [], [answer])
+        market.book.register_trade(signed, [*signatures[:3], astuple(NO_SIGNATURE)], [], [], [answer])
 
 
 @pytest.mark.parametrize(
@@ -156,7 +185,7 @@ def test_valid_until_the_second(market: Market) -> None:
 
 def test_all_signers_sign(market: Market) -> None:
     trade = trade_of(market)
-    signatures = market.sign_all(trade.signers, trade)
+    _, signatures, *_ = registration(market, trade)
     for given in (signatures[:3], []):
         with boa.reverts("TradeBook: not its signers' signatures"):
             market.book.register_trade(astuple(trade), given, [], [], [])
