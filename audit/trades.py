@@ -14,7 +14,7 @@ from settlement.config import Config
 from settlement.hashing import Hash32
 from settlement.placed import PlacedTrade as CountingTrade
 from settlement.placed import once_each
-from settlement.trade import Commitment, Trade
+from settlement.trade import Commitment, Trade, TradeLocks
 from settlement.validity import place_fault
 from store import tables
 from store.records import PlacedTrade
@@ -156,8 +156,11 @@ class _Trades:
             return fault
         if tuple(one.member for one in row.signatures) != row.trade.signers:
             return OTHER_SIGNERS
+        with_locks = TradeLocks(row.digest, evidence.commitments[row.number].locks)
+        locks_digest = self.context.domain.digest(with_locks)
         for one in row.signatures if is_registered else ():  # the chain judged them; the file's may be others
-            key = typed_data.recover(row.digest, one.signature)
+            signed = locks_digest if one.member in row.trade.platforms else row.digest
+            key = typed_data.recover(signed, one.signature)
             if key is None or not evidence.had_key(one.member, key, record.committed_at, self.config.key_grace):
                 return NOT_ITS_KEY
         return None

@@ -19,6 +19,7 @@ from settlement.trade import (
     Signature,
     Trade,
     TradeBatch,
+    TradeLocks,
 )
 from settlement.typed_data import Domain
 from store.records import (
@@ -160,10 +161,11 @@ class TradingScene:
         digest = self.domain.digest(trade)
         record = preimages.registered_commitment(trade, digest, CYCLE, self.chain.time + 1)
         number = len(self.commitments) + 1
-        told = {"trade_digest": digest, "trade": asdict(trade), "locks": []}
+        locks = (Lock(A, B, 1_000_000),)
+        told = {"trade_digest": digest, "trade": asdict(trade), "locks": [asdict(lock) for lock in locks]}
         self.chain.emit("TradeBook", "TradeRegistered", number=number, cycle=CYCLE, **told)
-        self._committed(RecordedCommitment(number, record), ())
-        self._place(trade, digest, number, 0, ())
+        self._committed(RecordedCommitment(number, record), locks)
+        self._place(trade, digest, number, 0, (), TradeLocks(digest, locks))
 
     def _committed(self, one: RecordedCommitment, locks: tuple[Lock, ...]) -> None:
         self.commitments.append(one)
@@ -173,8 +175,22 @@ class TradingScene:
             self.pairs.setdefault((lock.payer, lock.payee), PairAccount()).lock += lock.amount
             self.free[lock.payer] -= lock.amount
 
-    def _place(self, trade: Trade, digest: Hash32, number: int, index: int, path: tuple[Hash32, ...]) -> None:
-        signatures = tuple(MemberSignature.of(member, self.sign(member, trade)) for member in trade.signers)
+    def _place(
+        self,
+        trade: Trade,
+        digest: Hash32,
+        number: int,
+        index: int,
+        path: tuple[Hash32, ...],
+        by_platforms: TradeLocks | None = None,
+    ) -> None:
+        """With the signatures as the chain has them: those of a registered trade's platforms are on its locks."""
+        signatures = tuple(
+            MemberSignature.of(
+                member, self.sign(member, by_platforms if by_platforms and member in trade.platforms else trade)
+            )
+            for member in trade.signers
+        )
         self.placed.append(PlacedTrade(digest, trade, number, index, path, signatures))
 
     def counting(self) -> tuple[CountingTrade, ...]:

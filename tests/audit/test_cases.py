@@ -20,7 +20,7 @@ from settlement import typed_data
 from settlement.hashing import keccak256
 from store import tables
 from store.folders import read_cycle, read_table, run_folder, write_cycle, write_manifest, write_table
-from store.records import MemberSignature
+from store.records import MemberSignature, PlacedTrade
 from store.tables import Table
 from tests.audit.fake_chain import CYCLE, UB, A, B, load
 from tests.audit.scene import Scene
@@ -90,6 +90,16 @@ def test_a_trade_signed_by_another_key_is_found(scene: Scene, data: Path, line: 
     (finding,) = verdict_of(scene, data).findings
     assert (finding.check, finding.line, finding.field) == (Check.TRADE_SIGNATURES, line, "signatures")
     assert finding.found == "not the signer's key"
+
+
+def test_a_registered_trade_that_its_platforms_signed_without_its_locks_is_found(scene: Scene, data: Path) -> None:
+    def bare(row: PlacedTrade) -> PlacedTrade:
+        signed = MemberSignature.of(row.trade.buyer_platform, scene.sign(row.trade.buyer_platform, row.trade))
+        return replace(row, signatures=(signed, *row.signatures[1:]))
+
+    rewrite(data, 0, tables.TRADES, lambda rows: [bare(row) if at == 7 else row for at, row in enumerate(rows, 1)])
+    (finding,) = verdict_of(scene, data).findings
+    assert (finding.check, finding.line, finding.found) == (Check.TRADE_SIGNATURES, 7, "not the signer's key")
 
 
 def test_a_row_signed_by_another_key_is_found(scene: Scene, data: Path) -> None:
