@@ -1,7 +1,7 @@
 """Every reason with which a contract refuses something, and the test that matches it.
 
-Usage: revert_reasons.py [--all]. Exit code 1 if a reason has no test. Branch coverage of contracts does not count
-assertions, so this list is what shows that each refusal was seen.
+Usage: revert_reasons.py [--all]. Exit code 1 if a reason has no test. Coverage says that an `assert` went both ways
+(`contract_coverage.py`, for nearly all of them); this list, that each refusal was seen for the reason it gives.
 """
 
 from __future__ import annotations

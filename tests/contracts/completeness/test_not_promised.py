@@ -15,14 +15,15 @@ import pytest
 from settlement import typed_data
 from settlement.config import PRO_RATA
 from settlement.hashing import keccak256
-from settlement.trade import AllocationLeaf, Ruling, Trade
+from settlement.preimages import flow_salt
+from settlement.trade import AllocationLeaf, FlowLeaf, Ruling, Trade
 from tests.contracts.completeness.attested import AttestedRow
 from tests.contracts.completeness.corruptions import fitted
 from tests.contracts.completeness.honest import HonestCycle, Leaves, Outcome, attempt, meter
 from tests.contracts.completeness.signed import ARBITERS
 from tests.contracts.completeness.watching import Watcher, contest
 from tests.contracts.settling import events, later
-from tests.contracts.trading import CONFIG, CYCLE, MORNING, at_time, trade_of
+from tests.contracts.trading import CONFIG, CYCLE, END, MORNING, at_time, trade_of
 
 LIAR = "utility_b"
 GROUP = meter("s1")
@@ -150,27 +151,64 @@ def test_contested_and_left_at_that_it_stands_from_the_next_run_on(
 
 
 def test_two_pseudonyms_may_be_one_meter(cycle: HonestCycle) -> None:
-    """Trades 5 and 6 have two seller meters; that both hashes hide one real meter, read twice, nobody can see."""
+    """Trades 5 and 6 have two seller meters; that both hashes hide one real meter, read twice, nobody can see: either
+    reading is taken, no proof ends either, and both trades are paid in full."""
     cycle.post(0)
     cycle.open_window(0)
-    first, second = cycle.trades[5], cycle.trades[6]
-    assert first.seller_meter != second.seller_meter
-    assert cycle.settled(first, 0)
-    assert cycle.settled(second, 0)
+    once, again = cycle.trades[5], cycle.trades[6]
+    assert once.seller_meter != again.seller_meter
+    assert (once.seller_utility, once.slot_start) == (again.seller_utility, again.slot_start)
     assert Watcher(cycle, LIAR, 0).prove_everything() == set()
+    cycle.seal()
+    for trade in (once, again):
+        ((wh, flows),) = cycle.settled(trade, 0)
+        assert wh > 0
+        before = {(payer, payee): paid(cycle, payer, payee) for payer, payee, _ in flows}
+        claim = cycle.scene.claim(trade)
+        later(CONFIG.claim_window)
+        assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == ""
+        assert {(payer, payee): paid(cycle, payer, payee) for payer, payee, _ in flows} == {
+            (payer, payee): before[payer, payee] + sum(one[2] for one in flows if one[:2] == (payer, payee))
+            for payer, payee, _ in flows
+        }
+
+
+def paid(cycle: HonestCycle, payer: bytes, payee: bytes) -> int:
+    """What was applied of a pair, from its lock or on account."""
+    return cycle.scene.word(cycle.scene.name(payer), cycle.scene.name(payee)).applied
 
 
 @pytest.mark.parametrize("field", ["order_hash", "traded_at", "salt", "trade_id"])
-def test_what_the_platforms_say_is_taken_as_they_signed_it(cycle: HonestCycle, field: str) -> None:
-    """Whatever stands there, what all signers signed is registered, is valid at its place, and settles alike."""
-    at_time(MORNING)
-    trade = trade_of(cycle.market, 77, buyer_meter=meter("b7"), seller_meter=meter("s7"))
-    value = getattr(trade, field)
-    said = replace(trade, **{field: keccak256(value) if isinstance(value, bytes) else value + 1})
-    for one in (trade, said):
-        cycle.scene.register(one)
-        place, digest = cycle.scene.place(one), cycle.scene.digest(one)
-        assert cycle.market.result.check_place(astuple(place), astuple(one), []) == digest
+def test_what_the_platforms_say_is_taken_as_they_signed_it(committed: HonestCycle, field: str) -> None:
+    """Whatever stands there, what all signers signed is registered, is valid at its place, and settles alike: two
+    trades that differ in it alone, each on the same readings, pay the same amounts to the same members."""
+    found = []
+    for changes in (False, True):
+        with boa.env.anchor():
+            cycle = committed.copy()
+            at_time(MORNING)
+            trade = trade_of(cycle.market, 77, buyer_meter=meter("b7"), seller_meter=meter("s7"))
+            value = getattr(trade, field)
+            other = keccak256(value) if isinstance(value, bytes) else value + 1
+            said = replace(trade, **{field: other}) if changes else trade
+            cycle.scene.register(said)
+            place, digest = cycle.scene.place(said), cycle.scene.digest(said)
+            assert cycle.market.result.check_place(astuple(place), astuple(said), []) == digest
+            at_time(END)
+            for utility, side in (("utility_a", 0), ("utility_b", 1)):
+                leaf = cycle.scene.leaf(said, side, read=1_750 + side)
+                cycle.scene.post_leaves(utility, [leaf])
+            cycle.open_window(0)
+            cycle.seal()
+            ((wh, flows),) = cycle.settled(said, 0)
+            claim = cycle.scene.claim(said)
+            later(CONFIG.claim_window)
+            assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == ""
+            found.append((digest, wh, flows, cycle.outcome()))
+    (first, *as_it_was), (second, *otherwise) = found
+    assert first != second
+    assert as_it_was == otherwise
+    assert as_it_was[0] == 1_750
 
 
 def test_unlocked_debts_are_recorded_not_paid(cycle: HonestCycle) -> None:
@@ -220,16 +258,46 @@ def test_a_payee_that_never_signs_holds_collateral(cycle: HonestCycle) -> None:
 
 
 def test_a_utility_and_a_quorum_can_hold_trades_back_for_a_run(cycle: HonestCycle, outcome: Outcome) -> None:
-    """It falsifies, the quorum attests rows without the trades that wait, and nothing is wrong with them. The next
-    run brings the trades, and not one unit is lost."""
-    wrong = [replace(leaf, salt=keccak256(leaf.salt)) for leaf in cycle.leaves(LIAR, 0)]
+    """The utility spoils one group, and the group is voided; the quorum attests the pair's row without its trades,
+    which is what the inputs give: no strike ends it, and it is applied. The next run pays the trades, and not one unit
+    is lost."""
+    scene, held = cycle.scene, victims(cycle)
+    pair = scene.id("platform_a"), scene.id("platform_b")
+    honest = cycle.leaves(LIAR, 0)
+    spoiled = next(place for place, leaf in enumerate(honest) if leaf.meter == GROUP)
+    wrong = [
+        replace(leaf, salt=keccak256(leaf.salt)) if place == spoiled else leaf for place, leaf in enumerate(honest)
+    ]
     cycle.post(0, {LIAR: wrong})
     cycle.open_window(0)
-    assert Watcher(cycle, LIAR, 0).prove(range(len(wrong)))
+    assert Watcher(cycle, LIAR, 0).prove([spoiled])
+    for trade in held:
+        assert cycle.settled(trade, 0) == set()
     cycle.seal()
-    pair = cycle.scene.id("platform_a"), cycle.scene.id("platform_b")
-    assert pair not in cycle.result(0).rows
-    assert cycle.finish(0) == outcome
+
+    truth = cycle.result(0).rows[pair]
+    assert not {scene.digest(trade) for trade in held} & {leaf.trade_digest for leaf in truth.leaves}
+    row = AttestedRow.over(cycle, truth, truth.leaves, 0, 1)
+    assert row.attest() == row.publish() == ""
+    assert row.strike() == ""
+    for trade in held:
+        left_out = FlowLeaf(scene.digest(trade), 0, trade.contracted_wh, 1, flow_salt(trade.salt, CYCLE, 0))
+        assert row.strike_missing(left_out) == "RowFaults: no such flow"
+    later(CONFIG.row_window)
+    assert row.apply() == ""
+    assert scene.word("platform_a", "platform_b").applied == truth.amount
+
+    others = [one for one in cycle.rows(0) if (one.payer, one.payee) != pair]
+    assert scene.settle(*others) == len(others)
+    for run in (1, 2):
+        cycle.post(run)
+        cycle.open_window(run)
+        cycle.seal()
+        due = cycle.result(run).rows[pair]
+        assert {scene.digest(trade) for trade in held} <= {leaf.trade_digest for leaf in due.leaves}
+        cycle.settle(run)
+        assert scene.word("platform_a", "platform_b").applied == due.amount > truth.amount
+    assert cycle.outcome() == outcome
 
 
 def test_totals_of_a_pair_are_for_all_to_see(cycle: HonestCycle) -> None:
