@@ -6,7 +6,8 @@
         or 7 days where it removes a member, replaces a cold key, changes seats or hands governance over. Then anyone
         executes it, within 30 days.
 @dev The council owns nothing and holds no tokens. No function of the other contracts lets their council move a
-     member's balance or payout address, so no act can.
+     member's balance or payout address, so no act can; but a lost cold key that the council replaces, and whose member
+     lets 30 days pass without a word, leaves the new key with the member's powers.
 @custom:kill Nothing stops it. An act that should not be is cancelled by as many seats as would approve one. Its
              successor is named by an act of its own (`set_council` at the registry).
 """
