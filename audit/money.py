@@ -16,7 +16,7 @@ Account = tuple[int, Hash32, Hash32]
 """(cycle, payer, payee)"""
 
 AGREED, EARLY, ATTESTED = 1, 2, 3
-BY_AGREED_ROW, BY_ATTESTED_ROW = 1 << 48, 1 << 49
+BY_AGREED_ROW, BY_ATTESTED_ROW, BY_CLAIMS = 1 << 48, 1 << 49, 1 << 50
 MAX_AMOUNT = (1 << 96) - 1
 STATE_SHIFT = 192
 
@@ -134,8 +134,9 @@ class _Replay:
         account = event["cycle"], event["payer"], event["payee"]
         pair = self.pairs[account]
         pair.claimed[event["run"]] = event["claimed_sum"]
+        flag = BY_CLAIMS if event["claimed_sum"] >= pair.applied else 0
         moved = pair.move(max(pair.applied, event["claimed_sum"]), None)
-        pair.state = (pair.state & 0xFFFFFFFF) | (event["run"] + 1) << 32
+        pair.state = (pair.state & 0xFFFFFFFF) | (event["run"] + 1) << 32 | flag
         self.free[event["payee"]] += moved[0]
         told = (event["paid"], event["owed"], 0, applied["released"])
         self._equal(account, ("paid", "owed", "owed_back", "released"), moved, told)

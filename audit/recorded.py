@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Final
 
 from audit.comparison import compare
 from audit.evidence import Context
 from audit.findings import Check, Report
 from audit.run_records import RunRecords
-from chain.evidence import Event, struct
+from chain.claims import MadeClaim, claims_of
+from chain.evidence import Event
 from settlement import preimages, typed_data
 from settlement.config import Config
 from settlement.figures import MarkKind
 from settlement.hashing import ZERO_HASH, Hash32
 from settlement.placed import Side
 from settlement.preimages import Act
-from settlement.trade import Allocation, Claim, Curtailment, Signature, Trade
+from settlement.trade import Allocation, Curtailment, Signature, Trade
 from settlement.units import Calendar
 from store import tables
 from store.records import (
@@ -30,6 +32,7 @@ from store.records import (
 
 SIGNATURE_COLUMNS = ("v", "r", "s")
 NO_SIGNATURE = Signature(0, ZERO_HASH, ZERO_HASH)
+_CLAIM_APPLIED: Final = 2  # how far Settlement says a claim is, or another of its trade and run
 
 
 def check_cycle_record(report: Report, context: Context, records: RunRecords, market: str, config: Config) -> None:
@@ -187,31 +190,24 @@ def check_marks(report: Report, context: Context, records: RunRecords, trades: d
 
 def check_claims(report: Report, context: Context, records: RunRecords) -> None:
     """The claims of the folder's run, and what became of them."""
-    expected: list[RecordedClaim] = []
-    newest: dict[Hash32, int] = {}
-    for event in context.evidence.of_cycle(records.cycle, "Claimed", "ClaimApplied", "ClaimStruck"):
-        if event.name == "Claimed":
-            claim = struct(Claim, event["claim"])
-            if claim.run == records.run:
-                newest[claim.trade_digest] = len(expected)
-                expected.append(RecordedClaim(claim, 0, 0))
-        elif event["run"] == records.run:
-            place = newest[event["trade_digest"]]
-            applied = event.time if event.name == "ClaimApplied" else expected[place].applied_at
-            struck = event.time if event.name == "ClaimStruck" else 0
-            expected[place] = replace(expected[place], applied_at=applied, struck_at=struck)
-    _take_silent_ends(context, records, expected)
+    made = [one for one in claims_of(context.evidence, records.cycle) if one.claim.run == records.run]
+    ended = {one.of for one in made if one.applied_at}
+    silent = _silent_ends(context, records, [one for one in made if not one.struck_at and one.of not in ended])
+    expected = [RecordedClaim(one.claim, silent.get(one.digest, one.applied_at), one.struck_at) for one in made]
     compare(report, Check.CLAIMS, records.file(tables.CLAIMS), tables.CLAIMS, expected, records.claims)
 
 
-def _take_silent_ends(context: Context, records: RunRecords, expected: list[RecordedClaim]) -> None:
-    """A claim whose flows stood in rows by then applies without an event: when it did, only the file says."""
-    applied_at = {one.claim: one.applied_at for one in records.claims}
-    for place, one in enumerate(expected):
-        if not one.applied_at and not one.struck_at and one.claim in applied_at:
-            kept = context.chain.view("Settlement", "claim_hash", one.claim.trade_digest, one.claim.run)
-            if int.from_bytes(kept, "big") == 1:
-                expected[place] = replace(one, applied_at=applied_at[one.claim])
+def _silent_ends(context: Context, records: RunRecords, pending: Iterable[MadeClaim]) -> dict[Hash32, int]:
+    """A claim whose flows stood in rows by then applies without an event: which it was of several of its trade, and
+    when, only the file says."""
+    filed = {one.claim: one.applied_at for one in records.claims if one.applied_at}
+    found: dict[tuple[Hash32, int], tuple[Hash32, int]] = {}
+    for one in pending:
+        if one.claim in filed and one.of not in found:
+            stage = context.chain.view("Settlement", "claim_stage", *one.of, one.digest)
+            if stage == _CLAIM_APPLIED:
+                found[one.of] = one.digest, filed[one.claim]
+    return dict(found.values())
 
 
 def _acts(context: Context, event: Event, config: Config) -> Iterator[tuple[Act, int, Hash32]]:

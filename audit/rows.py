@@ -270,8 +270,9 @@ def check_claimed_figures(
     trades: tuple[PlacedTrade, ...],
     templates: dict[Hash32, Template],
 ) -> None:
-    """Claims against what the inputs give; one that was struck for it is noted."""
+    """Claims against what the inputs give; one that was struck for it, or ended by a right one, is noted."""
     by_digest = {placed.digest: placed for placed in trades}
+    applied = {one.claim.trade_digest for one in records.claims if one.applied_at}
     file = records.file(tables.CLAIMS)
     for line, one in enumerate(records.claims, 1):
         placed = by_digest.get(one.claim.trade_digest)
@@ -285,6 +286,8 @@ def check_claimed_figures(
             continue
         if one.struck_at:
             report.note(file, line, "a claim of another figure, struck on chain")
+        elif not one.applied_at and one.claim.trade_digest in applied:
+            report.note(file, line, "a claim of another figure, ended by the one that was applied")
         elif one.claim.settled_wh != wh:
             report.find(Check.CLAIMED_FIGURES, file, line, "settled_wh", wh, one.claim.settled_wh)
         else:

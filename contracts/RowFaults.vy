@@ -168,7 +168,7 @@ def strike_newer_leaf(claim: Types.Claim, trade: Types.Trade, side: uint8, shown
     """
     self._check_trade(claim, trade, side)
     assert claimed_figures._is_newer(TRADE_RESULT, claim, trade, side, shown), "RowFaults: not newer"
-    extcall SETTLEMENT.strike_claim(claim)
+    self._strike(claim)
 
 
 @external
@@ -183,10 +183,20 @@ def strike_twice(claim: Types.Claim, trade: Types.Trade, side: uint8):
     """
     self._check_trade(claim, trade, side)
     assert claimed_figures._is_twice(ORACLE, claim, trade, side), "RowFaults: not marked twice"
-    extcall SETTLEMENT.strike_claim(claim)
+    self._strike(claim)
 
 
 # --- internals ---
+
+
+@internal
+def _strike(claim: Types.Claim):
+    """
+    @notice Ends a claim that is wrong.
+    """
+    extcall SETTLEMENT.strike_claim(
+        claim.trade_digest, claim.cycle, claim.run, claim.claimed_at, preimages._claim(claim)
+    )
 
 
 @view

@@ -18,6 +18,7 @@ from .interfaces import ISettlement
 from .interfaces import ISettlementEscrow
 from .interfaces import ITradeResult
 from .modules import agreed_rows
+from .modules import claims
 from .modules import merkle
 from .modules import pair_state
 from .modules import preimages
@@ -26,6 +27,8 @@ from .modules import signatures as signing
 from .modules import typed_data
 
 implements: ISettlement
+
+initializes: claims
 
 # Ways in which a row is applied.
 AGREED: constant(uint8) = 1
@@ -36,8 +39,6 @@ MAX_AMOUNT: constant(uint256) = 2**96 - 1
 # Nothing of the lock is released.
 KEEP_ALL: constant(uint256) = max_value(uint256)
 EMPTY_ROOT: constant(bytes32) = keccak256(b"")
-# Kept in place of a claim's hash once it is applied.
-CLAIM_APPLIED: constant(bytes32) = 0x0000000000000000000000000000000000000000000000000000000000000001
 
 REGISTRY: immutable(IMemberRegistry)
 ORACLE: immutable(IAllocationOracle)
@@ -57,8 +58,6 @@ _pending: HashMap[bytes32, bytes32]
 _progress: HashMap[bytes32, uint256]
 # Pair -> trade digest of the last published leaf.
 _last_trade: HashMap[bytes32, bytes32]
-# Trade digest -> run -> hash of the pending claim, or CLAIM_APPLIED.
-_claims: HashMap[bytes32, HashMap[uint32, bytes32]]
 # Pair -> sum of the flows claimed in its last settled run. Kept only while it lies below what is applied: else the
 # pair's word says it (pair_state.BY_CLAIMS).
 _claimed: HashMap[bytes32, uint256]
@@ -154,14 +153,15 @@ def highest_version(cycle: uint64, payer: bytes32, payee: bytes32) -> uint256:
 @view
 @external
 @reentrant
-def claim_hash(trade_digest: bytes32, run: uint32) -> bytes32:
+def claim_stage(trade_digest: bytes32, run: uint32, claim_hash: bytes32) -> uint256:
     """
-    @notice What is kept of a trade's claim in a run.
+    @notice How far a claim is.
     @param trade_digest The trade.
     @param run The run.
-    @return Hash of the pending claim's record; 1 once applied; 0 none.
+    @param claim_hash Hash of the claim's record.
+    @return 0 none (or struck), 1 pending, 2 one of this trade and run has applied, be it this one or another.
     """
-    return self._claims[trade_digest][run]
+    return claims._stage(trade_digest, run, claim_hash)
 
 
 # --- members (signed, relayed by anyone) ---
@@ -201,6 +201,10 @@ def settle(rows: DynArray[Types.SignedRow, 64], wallet_signatures: DynArray[Byte
         key: bytes32 = pair_state._key(row.cycle, row.payer, row.payee)
         progress: publication.Progress = publication._unpacked(self._progress[key])
         reason: String[32] = agreed_rows._refusal(row, inputs, state, progress.version)
+        if len(reason) == 0 and convert(row.run, uint256) < progress.run:
+            # What both once signed of an older run does not end what a quorum says of a newer one.
+            if self._stage(row.cycle, progress, state) != publication.DEAD:
+                reason = "a later run is attested"
         if len(reason) == 0 and not agreed_rows._is_signed(
             standings[2 * i], digest, rows[i].payer_signature, wallet_signatures, payer_wallet
         ):
@@ -382,7 +386,8 @@ def claim(
 ) -> Types.Claim:
     """
     @notice Computes a trade from one valid place and both sides' figures in the newest sealed run. The claim's window
-            begins: a newer figure ends it.
+            begins: a newer figure ends it. Others of the same trade may be pending beside it; the first that is applied
+            ends them.
     @param place Where the trade was committed, with its proof.
     @param trade The trade.
     @param signatures Of its signers in role order; none for a registered trade.
@@ -398,10 +403,8 @@ def claim(
     run: uint32 = convert(sealed_runs - 1, uint32)
     record: Types.Claim = staticcall TRADE_RESULT.claim_of(place, trade, signatures, run, buyer_shown, seller_shown)
     record.claimed_at = convert(block.timestamp, uint64)
-    digest: bytes32 = record.trade_digest
-    assert self._claims[digest][run] == empty(bytes32), "Settlement: claimed already"
-    self._claims[digest][run] = preimages._claim(record)
-    log ISettlement.Claimed(trade_digest=digest, cycle=cycle, claim=record)
+    claims._add(record.trade_digest, run, preimages._claim(record))
+    log ISettlement.Claimed(trade_digest=record.trade_digest, cycle=cycle, claim=record)
     return record
 
 
@@ -411,15 +414,17 @@ def apply_claim(claim: Types.Claim):
     """
     @notice Applies a claim after its window, while its run is the newest sealed one: what the claimed flows of a pair
             come to by this run's figures is paid or owed as far as it exceeds what is applied already.
-    @dev Flows of pairs for which a row of this run has applied are left out: the row holds them.
+    @dev Flows of pairs for which a row of this run has applied are left out: the row holds them. A pair's sum stops at
+         2^96 - 1, so that no other pair of the trade waits for what two members make up between them.
     @param claim The claim, as it was made.
     """
     run: uint256 = convert(claim.run, uint256) + 1
-    assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: no such claim"
+    claim_hash: bytes32 = preimages._claim(claim)
+    claims._check_pending(claim.trade_digest, claim.run, claim_hash)
     assert not self._is_in_window(claim.cycle, claim.claimed_at), "Settlement: claim's window open"
     sealed_runs: uint256 = staticcall ORACLE.sealed_runs(claim.cycle)
     assert sealed_runs == run, "Settlement: newer run is sealed"
-    self._claims[claim.trade_digest][claim.run] = CLAIM_APPLIED
+    claims._apply(claim.trade_digest, claim.run)
 
     for flow: Types.MemberFlow in claim.flows:
         if flow.payer == flow.payee or flow.amount == 0:
@@ -437,7 +442,7 @@ def apply_claim(claim: Types.Claim):
                 sum += applied
             else:
                 sum += self._claimed[key]
-        assert sum <= MAX_AMOUNT, "Settlement: sum beyond 2^96"
+        sum = min(sum, MAX_AMOUNT)
         state = pair_state._version(state) | (run << 32)
         if sum >= applied:
             applied = sum
@@ -456,6 +461,7 @@ def apply_claim(claim: Types.Claim):
             payee=flow.payee,
             cycle=claim.cycle,
             run=claim.run,
+            claim_hash=claim_hash,
             claimed_sum=sum,
             paid=paid,
             owed=owed,
@@ -484,16 +490,21 @@ def strike_row(row: Types.Row, reason: String[32]):
 
 @external
 @reentrant
-def strike_claim(claim: Types.Claim):
+def strike_claim(trade_digest: bytes32, cycle: uint64, run: uint32, claimed_at: uint64, claim_hash: bytes32):
     """
-    @notice Ends a pending claim, until its window is over. It may be made again.
-    @param claim The claim, as it was made.
+    @notice Ends a pending claim, until its window is over. It may be made again; others of its trade stay pending.
+    @dev RowFaults has the claim, and says of it what is needed here.
+    @param trade_digest The claim's trade.
+    @param cycle Its cycle.
+    @param run Its run.
+    @param claimed_at Block time at which it was made.
+    @param claim_hash Hash of its record, over all of these.
     """
     assert msg.sender == ROW_FAULTS, "Settlement: only RowFaults"
-    assert self._claims[claim.trade_digest][claim.run] == preimages._claim(claim), "Settlement: claim not pending"
-    assert self._is_in_window(claim.cycle, claim.claimed_at), "Settlement: claim's window over"
-    self._claims[claim.trade_digest][claim.run] = empty(bytes32)
-    log ISettlement.ClaimStruck(trade_digest=claim.trade_digest, cycle=claim.cycle, run=claim.run)
+    claims._check_pending(trade_digest, run, claim_hash)
+    assert self._is_in_window(cycle, claimed_at), "Settlement: claim's window over"
+    claims._strike(trade_digest, run, claim_hash)
+    log ISettlement.ClaimStruck(trade_digest=trade_digest, cycle=cycle, run=run, claim_hash=claim_hash)
 
 
 # --- internals ---

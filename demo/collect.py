@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from audit.node import NodeChain
+from chain.claims import claims_of
 from chain.deployment import DeploymentRecord
 from chain.evidence import Event, Evidence, struct
 from chain.marks import marks_of
@@ -26,7 +27,7 @@ from settlement.flows import Pair
 from settlement.hashing import ZERO_HASH, Hash32
 from settlement.placed import PlacedTrade as CountingTrade
 from settlement.placed import Side
-from settlement.trade import Claim, FlowLeaf, PaymentNotice, Row, Signature
+from settlement.trade import FlowLeaf, PaymentNotice, Row, Signature
 from settlement.typed_data import Domain
 from settlement.units import Calendar
 from store.desk import DeskStore
@@ -324,17 +325,6 @@ def _leaves(allocations: Mapping[tuple[int, Hash32], StoredAllocation]) -> Itera
 
 def _claims(evidence: Evidence, cycle: int, run: int) -> Iterator[RecordedClaim]:
     """The claims of a run and their ends."""
-    found: list[RecordedClaim] = []
-    newest: dict[Hash32, int] = {}
-    for event in evidence.of_cycle(cycle, "Claimed", "ClaimApplied", "ClaimStruck"):
-        if event.name == "Claimed":
-            claim = struct(Claim, event["claim"])
-            if claim.run == run:
-                newest[claim.trade_digest] = len(found)
-                found.append(RecordedClaim(claim, 0, 0))
-        elif event["run"] == run:
-            place = newest[event["trade_digest"]]
-            applied = event.name == "ClaimApplied"
-            one = found[place]
-            found[place] = replace(one, applied_at=event.time) if applied else replace(one, struck_at=event.time)
-    return iter(found)
+    for one in claims_of(evidence, cycle):
+        if one.claim.run == run:
+            yield RecordedClaim(one.claim, one.applied_at, one.struck_at)

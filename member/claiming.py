@@ -5,15 +5,16 @@ The last way, which needs nobody but the chain: neither the payer's signature no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from chain.claims import MadeClaim, claims_of
 from member.board import Waiting
 from member.packets import signatures_of
-from member.pairs import applied_claims, pending_claims
-from member.proofs import LeavesOf, shown_for_claim
+from member.proofs import LeavesOf, claims_figures, shown_for_claim
 from member.reckoning import Reckoned, Reckoning
 from member.sending import send_once
+from settlement.figures import Figure
 from settlement.hashing import Hash32
 from settlement.placed import Side
 from settlement.trade import ShownLeaf
@@ -63,20 +64,26 @@ class Claiming:
         return state.has_row_of(run) or (state.pending is not None and state.pending.row.run == run)
 
     def _claim_all(self, reckoned: Reckoned) -> bool:
-        evidence = self._market.cycle(reckoned.cycle)
-        applied = applied_claims(evidence, reckoned.cycle)
-        struck = self._struck(reckoned.cycle)
-        pending = pending_claims(evidence, reckoned.cycle)
+        made: dict[tuple[Hash32, int], list[MadeClaim]] = {}
+        for one in claims_of(self._market.cycle(reckoned.cycle), reckoned.cycle):
+            made.setdefault(one.of, []).append(one)
         did = False
         for placed in self._trades(reckoned):
-            key = placed.digest, reckoned.run
-            if key in applied:
+            claims = made.get((placed.digest, reckoned.run), [])
+            if any(one.applied_at for one in claims):
                 continue
-            if key in pending:
+            # Claims of other figures keep nobody from making a right one beside them.
+            own = {side: self._figures(reckoned)[placed.digest, side] for side in Side}
+            right = [one for one in claims if claims_figures(one.claim, own)]
+            if any(not one.struck_at for one in right):
                 self._wait(reckoned, placed, "its claim is in its window")
                 continue
-            did |= self._claim(reckoned, placed, struck.get(key, 0))
+            did |= self._claim(reckoned, placed, len(right))
         return did
+
+    def _figures(self, reckoned: Reckoned) -> Mapping[tuple[Hash32, Side], Figure | None]:
+        """This member's own figures of all sides in the row's run."""
+        return self._desk.result(reckoned.cycle, reckoned.run).figures
 
     def _claim(self, reckoned: Reckoned, placed: PlacedTrade, struck: int) -> bool:
         record = self._desk.commitment(placed.number).commitment
@@ -92,7 +99,7 @@ class Claiming:
     def _shown(self, reckoned: Reckoned, placed: PlacedTrade) -> list[list[ShownLeaf]] | None:
         """What proves both sides' figures, or None where a leaf is lacking."""
         counting = next(one for one in self._desk.counting(reckoned.cycle) if one.digest == placed.digest)
-        figures = self._desk.result(reckoned.cycle, reckoned.run).figures
+        figures = self._figures(reckoned)
         leaves = LeavesOf(self._desk.served(reckoned.cycle, reckoned.run))
         found = [shown_for_claim(leaves, counting, side, figures[placed.digest, side]) for side in Side]
         shown = [one for one in found if one is not None]
@@ -105,14 +112,6 @@ class Claiming:
             if one.digest in left:
                 left.remove(one.digest)
                 yield one
-
-    def _struck(self, cycle: int) -> dict[tuple[Hash32, int], int]:
-        """How often the claim of a trade in a run was struck."""
-        found: dict[tuple[Hash32, int], int] = {}
-        for event in self._market.cycle(cycle).of("ClaimStruck"):
-            key = event["trade_digest"], event["run"]
-            found[key] = found.get(key, 0) + 1
-        return found
 
     def _wait(self, reckoned: Reckoned, placed: PlacedTrade, reason: str) -> None:
         other = (reckoned.other_than(self._me),)

@@ -94,9 +94,9 @@ class Cranks:
     def _applicable_claims(self, cycle: int, sealed: int) -> Iterator[Due]:
         evidence = self._market.cycle(cycle)
         window = self._market.config(cycle).claim_window
-        for (digest, run), pending in pending_claims(evidence, cycle).items():
+        for pending in pending_claims(evidence, cycle):
             claim = pending.claim
-            if run != sealed or self._market.now() < self._market.after(claim.claimed_at, window):
+            if claim.run != sealed or self._market.now() < self._market.after(claim.claimed_at, window):
                 continue
             states = self._states.of(cycle)
             open_flows = (
@@ -104,11 +104,11 @@ class Cranks:
                 for flow in claim.flows
                 if flow.payer != flow.payee
                 and flow.amount
-                and not states.get((flow.payer, flow.payee), NOTHING_YET).has_row_of(run)
+                and not states.get((flow.payer, flow.payee), NOTHING_YET).has_row_of(claim.run)
             )
             # Rows that came after it may have left nothing of a claim.
             if (first := next(open_flows, None)) is not None:
-                intent = f"apply_claim:0x{digest.hex()}:{run}:{pending.struck_before}"
+                intent = f"apply_claim:0x{pending.digest.hex()}"
                 yield Due(cycle, intent, "Settlement", "apply_claim", (claim,), first.payee)
 
 

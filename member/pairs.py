@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from chain.claims import MadeClaim, claims_of
 from chain.evidence import Event, Evidence, struct
 from settlement.flows import Pair
 from settlement.hashing import Hash32
 from settlement.rows import RowContent
-from settlement.trade import Claim, Lock, Row
+from settlement.trade import Lock, Row
 
 _AMOUNT: Final = (1 << 96) - 1
 _ATTESTED: Final = 3  # the way of RowApplied
@@ -91,14 +92,6 @@ class PairState:
 NOTHING_YET: Final = PairState()
 
 
-@dataclass(frozen=True, slots=True)
-class PendingClaim:
-    """A claim that has neither been applied nor struck; how often the trade's claim of this run was struck before."""
-
-    claim: Claim
-    struck_before: int
-
-
 def pair_states(evidence: Evidence, cycle: int) -> dict[Pair, PairState]:
     """The state of every pair that has a lock or a row in the cycle."""
     states: dict[Pair, PairState] = {}
@@ -159,29 +152,14 @@ def _after(state: PairState, event: Event) -> PairState:
     return replace(state, pending=replace(pending, published=event["first"] + event["count"], chunks=chunks))
 
 
-def pending_claims(evidence: Evidence, cycle: int) -> dict[tuple[Hash32, int], PendingClaim]:
-    """The claims of a cycle that are neither applied nor struck, by trade digest and run.
+def pending_claims(evidence: Evidence, cycle: int) -> list[MadeClaim]:
+    """The claims of a cycle that are neither applied nor struck, nor ended by another that was applied.
 
     A claim that no flow was applied for (rows held all of them) leaves no event and stays here.
     """
-    found: dict[tuple[Hash32, int], PendingClaim] = {}
-    struck: dict[tuple[Hash32, int], int] = {}
-    for event in evidence.of_cycle(cycle, "Claimed", "ClaimApplied", "ClaimStruck"):
-        if event.name == "Claimed":
-            claim = struct(Claim, event["claim"])
-            key = claim.trade_digest, claim.run
-            found[key] = PendingClaim(claim, struck.get(key, 0))
-            continue
-        key = event["trade_digest"], event["run"]
-        found.pop(key, None)
-        if event.name == "ClaimStruck":
-            struck[key] = struck.get(key, 0) + 1
-    return found
-
-
-def applied_claims(evidence: Evidence, cycle: int) -> frozenset[tuple[Hash32, int]]:
-    """Trade digest and run of the claims of a cycle of which a flow was applied."""
-    return frozenset((event["trade_digest"], event["run"]) for event in evidence.of_cycle(cycle, "ClaimApplied"))
+    made = claims_of(evidence, cycle)
+    ended = {one.of for one in made if one.applied_at}
+    return [one for one in made if not one.struck_at and one.of not in ended]
 
 
 def who_wants(pair: Pair, state: PairState, content: RowContent, keep: int) -> Hash32 | None:

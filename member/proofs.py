@@ -163,11 +163,7 @@ def claim_fault(
     claim: Claim, placed: PlacedTrade, figure: Mapping[Side, Figure | None], leaves: LeavesOf, marks: Marks
 ) -> ClaimFault | None:
     """What is wrong with the figures that a claim shows, or None; `figure` are one's own in the claim's run."""
-    claimed = {
-        Side.BUYER: (Origin(claim.buyer_origin), claim.buyer_run),
-        Side.SELLER: (Origin(claim.seller_origin), claim.seller_run),
-    }
-    for side, (origin, run) in claimed.items():
+    for side, (origin, run) in _claimed(claim).items():
         if origin is Origin.LEAF and marks.of_side(placed.digest, side).twice >> run & 1:
             return ClaimFault(side, None)
         own = figure[side]
@@ -178,3 +174,17 @@ def claim_fault(
             if newer is not None:
                 return ClaimFault(side, newer)
     return None
+
+
+def claims_figures(claim: Claim, figure: Mapping[Side, Figure | None]) -> bool:
+    """Whether a claim shows just these figures, by where they come from."""
+    own = {side: (Origin.NONE, 0) if one is None else (one.origin, one.run) for side, one in figure.items()}
+    return own == _claimed(claim)
+
+
+def _claimed(claim: Claim) -> dict[Side, tuple[Origin, int]]:
+    """Where the figures that a claim shows come from, and of which run a leaf is."""
+    return {
+        Side.BUYER: (Origin(claim.buyer_origin), claim.buyer_run),
+        Side.SELLER: (Origin(claim.seller_origin), claim.seller_run),
+    }

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chain.claims import MadeClaim
 from member.cranks import turn_of
 from member.hearings import Hearings, recomputed
 from member.market import Phase
@@ -21,7 +22,6 @@ from settlement.figures import MarkKind
 from settlement.flows import Pair
 from settlement.hashing import Hash32
 from settlement.placed import PlacedTrade, Side
-from settlement.trade import Claim
 from store.records import ServedLeaf
 
 if TYPE_CHECKING:
@@ -173,15 +173,17 @@ class Watching:
         sealed = self._market.newest_sealed_run(cycle)
         window = self._market.config(cycle).claim_window
         did = False
-        for claim in [one.claim for one in pending_claims(self._market.cycle(cycle), cycle).values()]:
+        for pending in pending_claims(self._market.cycle(cycle), cycle):
+            claim = pending.claim
             if claim.run != sealed or self._market.now() >= self._market.after(claim.claimed_at, window):
                 continue
             placed = next((one for one in self._desk.counting(cycle) if one.digest == claim.trade_digest), None)
             if placed is not None:
-                did |= self._watch_claim(cycle, claim, placed)
+                did |= self._watch_claim(cycle, pending, placed)
         return did
 
-    def _watch_claim(self, cycle: int, claim: Claim, placed: PlacedTrade) -> bool:
+    def _watch_claim(self, cycle: int, pending: MadeClaim, placed: PlacedTrade) -> bool:
+        claim = pending.claim
         figures = self._desk.result(cycle, claim.run).figures
         leaves = LeavesOf(self._desk.served(cycle, claim.run))
         marks = self._market.marks(cycle, claim.run, [placed])
@@ -189,7 +191,7 @@ class Watching:
         fault = claim_fault(claim, placed, own, leaves, marks)
         if fault is None:
             return False
-        intent = f"strike_claim:0x{placed.digest.hex()}:{claim.run}:{claim.claimed_at}"
+        intent = f"strike_claim:0x{pending.digest.hex()}"
         if not self._is_my_turn(intent, cycle, placed.trade.signers):
             return False
         if fault.newer is None:

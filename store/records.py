@@ -199,7 +199,8 @@ class SettledRow:
 
 @dataclass(frozen=True, slots=True)
 class RecordedClaim:
-    """A claim and its end: `applied_at` or `struck_at`, both 0 while it is pending or when it has lapsed."""
+    """A claim and its end: `applied_at` or `struck_at`, both 0 while it is pending, and where its run has passed or
+    another claim of its trade was applied."""
 
     claim: Claim
     applied_at: int

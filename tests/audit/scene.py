@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 
 from audit.money import PairAccount
-from chain.evidence import struct
 from settlement import preimages, typed_data
 from settlement.config import HOUR, code
 from settlement.cycle import Group, RunResult, SlotReading, UtilityAllocation, allocate_utility, settle_run
@@ -251,25 +250,38 @@ class Scene(TradingScene):
         self.flows[run] += [RecordedFlow(*pair, at, leaf) for at, leaf in enumerate(content.leaves)]
 
     def _claim(self, run: int, result: RunResult) -> None:
+        """A right claim, of which one flow stands in a row already; one that is struck, and one that it ends."""
         placed = self.counting()[-1]
         leaf = next(flow for flow in result.rows[A, UB].leaves if flow.trade_digest == placed.digest)
         rest = next(flow for flow in result.rows[A, B].leaves if flow.trade_digest == placed.digest)
-        flows = ({"payer": A, "payee": B, "amount": rest.amount}, {"payer": A, "payee": UB, "amount": leaf.amount})
-        told = Claim(CYCLE, run, placed.digest, leaf.settled_wh, 1, 1, 1, 1, self.chain.time + 1, ())
-        event = {**asdict(told), "flows": list(flows)}
-        self.chain.emit("Settlement", "Claimed", trade_digest=placed.digest, cycle=CYCLE, claim=event)
+        flows = (MemberFlow(A, B, rest.amount), MemberFlow(A, UB, leaf.amount))
+        struck = self.make_claim(run, placed.digest, leaf.settled_wh + 1, flows)
+        right = self.make_claim(run, placed.digest, leaf.settled_wh, flows)
+        ended = self.make_claim(run, placed.digest, leaf.settled_wh, flows[1:])
+        of_trade = {"trade_digest": placed.digest, "cycle": CYCLE, "run": run}
+        kept = preimages.claim_record(struck)
+        self.chain.emit("Settlement", "ClaimStruck", **of_trade, claim_hash=kept)
+        struck_at = self.chain.time
         pair = self.pairs[A, UB]
+        by_claims = 1 << 50 if leaf.amount >= pair.applied else 0
         paid, owed, _, released = pair.move(max(pair.applied, leaf.amount), None)
-        pair.state = pair.state & 0xFFFFFFFF | run + 1 << 32
+        pair.state = pair.state & 0xFFFFFFFF | run + 1 << 32 | by_claims
         self.free[UB] += paid
         about = {"payer": A, "payee": UB, "cycle": CYCLE}
-        moved = {"run": run, "claimed_sum": leaf.amount, "paid": paid, "owed": owed}
+        moved = {"claim_hash": preimages.claim_record(right), "claimed_sum": leaf.amount, "paid": paid, "owed": owed}
         self.chain.together(
             ("SettlementEscrow", "Applied", {**about, "paid": paid, "released": released, "word": pair.word}),
-            ("Settlement", "ClaimApplied", {**about, **moved, "trade_digest": placed.digest}),
+            ("Settlement", "ClaimApplied", {**of_trade, **about, **moved}),
         )
-        claim = replace(told, flows=tuple(struct(MemberFlow, one) for one in flows))
-        self.claims[run].append(RecordedClaim(claim, self.chain.time, 0))
+        ends = (struck, 0, struck_at), (right, self.chain.time, 0), (ended, 0, 0)
+        self.claims[run] += [RecordedClaim(*end) for end in ends]
+
+    def make_claim(self, run: int, digest: Hash32, settled_wh: int, flows: tuple[MemberFlow, ...]) -> Claim:
+        """Somebody claims."""
+        claim = Claim(CYCLE, run, digest, settled_wh, 1, 1, 1, 1, self.chain.time + 1, flows)
+        event = {**asdict(claim), "flows": [asdict(flow) for flow in flows]}
+        self.chain.emit("Settlement", "Claimed", trade_digest=digest, cycle=CYCLE, claim=event)
+        return claim
 
     # --- debts ---
 

@@ -16,11 +16,11 @@ import pytest
 from audit.findings import Axis, Check, Finding, Verdict
 from audit.verify import audit
 from chain.deployment import DeploymentRecord
-from settlement import typed_data
+from settlement import preimages, typed_data
 from settlement.hashing import keccak256
 from store import tables
 from store.folders import read_cycle, read_table, run_folder, write_cycle, write_manifest, write_table
-from store.records import MemberSignature, PlacedTrade
+from store.records import MemberSignature, PlacedTrade, RecordedClaim
 from store.tables import Table
 from tests.audit.fake_chain import CYCLE, UB, A, B, load
 from tests.audit.scene import Scene
@@ -271,3 +271,35 @@ def test_debts_that_are_gone_or_broken_are_found(scene: Scene, data: Path, table
     assert [(one.check, one.file) for one in verdict_of(scene, data).findings] == [(Check.FORMAT, table.file)]
     file.unlink()
     assert [(one.check, one.file) for one in verdict_of(scene, data).findings] == [(Check.FORMAT, table.file)]
+
+
+# --- claims ---
+
+
+def with_two_claims(scene: Scene, data: Path, applied: tuple[int, int]) -> Scene:
+    """Two right claims of a trade whose flows stood in rows when one of them was applied; when, by the file."""
+    scene = deepcopy(scene)
+    trade = scene.counting()[-1].digest
+    right = next(one.claim for one in scene.claims[1] if one.applied_at)
+    log = scene.chain.log
+    # As if rows had held both its flows: no event says that it was applied.
+    log[:] = [event for event in log if event.name not in ("Claimed", "ClaimApplied", "ClaimStruck")]
+    claims = [scene.make_claim(1, trade, right.settled_wh, right.flows) for _ in range(2)]
+    for one in claims:
+        scene.chain.answers["Settlement", "claim_stage", trade, 1, preimages.claim_record(one)] = 2
+    filed = [RecordedClaim(one, at, 0) for one, at in zip(claims, applied, strict=True)]
+    rewrite(data, 1, tables.CLAIMS, lambda _: filed)
+    return scene
+
+
+@pytest.mark.parametrize(("applied", "found"), [((0, 0), []), ((9, 0), []), ((0, 9), []), ((9, 9), [2])], ids=str)
+def test_of_claims_that_rows_held_one_is_applied(
+    scene: Scene, data: Path, applied: tuple[int, int], found: list[int]
+) -> None:
+    verdict = verdict_of(with_two_claims(scene, data, applied), data)
+    assert [one.line for one in of_check(verdict, Check.CLAIMS)] == found
+
+
+def test_claims_of_another_figure_that_were_not_applied_are_noted(scene: Scene, data: Path) -> None:
+    notes = [one for one in verdict_of(scene, data).notes if "a claim of another figure" in str(one)]
+    assert len(notes) == 2

@@ -248,6 +248,24 @@ def test_a_row_that_was_overtaken_does_not_keep_a_lock(scene: Scene) -> None:
     assert scene.word(*PAIR).lock == 0
 
 
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_claim_that_waits_to_be_applied_does_not_keep_a_lock(complete: Scene, in_time: bool) -> None:
+    """What it comes to is then owed, not paid."""
+    scene = complete
+    later(DELAY)
+    claim = scene.claim(scene.trades[0], leaf_run=1)
+    later(SHORT.claim_window)
+    if in_time:
+        scene.market.settlement.apply_claim(astuple(claim))
+    later(REST)
+    release(scene)
+    if not in_time:
+        scene.market.settlement.apply_claim(astuple(claim))
+    due = AMOUNT // 2
+    assert scene.word(*PAIR).applied == due
+    assert scene.owed(*PAIR) == (0 if in_time else due)
+
+
 def test_a_row_that_is_held_keeps_its_lock_until_it_is_struck(complete: Scene) -> None:
     """A leaf that nobody can show, demanded just before the close: anyone ends that."""
     scene = complete

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from member.pairs import pending_claims
+from member.watching import Watching
 from settlement.config import HOUR
+from store.records import ServedLeaf
 from tests.member.scene import CONFIG, CYCLE
 from tests.member.settled_day import CHARGE, SALE, SettledDay
 
@@ -78,6 +82,31 @@ def test_a_registered_trade_is_claimed_without_signatures(tmp_path: Path) -> Non
         day.pass_time(CLAIM_AFTER)
 
         evidence = day.scene.daemons["rooftrade"].market.view.cycle(CYCLE)
-        claimed = sorted(digest for digest, _ in pending_claims(evidence, CYCLE))
+        claimed = sorted(one.claim.trade_digest for one in pending_claims(evidence, CYCLE))
         assert claimed == sorted(one.digest for one in day.placed)
         assert day.problems() == []
+
+
+def test_a_claim_of_other_figures_keeps_nobody_from_claiming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody strikes it, the right one is made beside it all the same, once."""
+    monkeypatch.setattr(Watching, "_watch_claims", lambda self, cycle: False)
+    with unattested_day(tmp_path) as day:
+        day.allocate(run=1, delivered=lambda one: 100)
+        day.seal(1)
+        day.pass_time(CLAIM_AFTER - HOUR)
+        placed, desk = day.placed[0], day.scene.daemons["rooftrade"].desk
+
+        def older(side: int) -> ServedLeaf:
+            return next(
+                one for one in desk.served(CYCLE, 0) if (one.leaf.trade_digest, one.leaf.side) == (placed.digest, side)
+            )
+
+        place = placed.place(desk.commitment(placed.number).commitment)
+        signatures = [one.signature for one in placed.signatures]
+        shown = [older(0).shown], [older(1).shown]
+        day.scene.send("Settlement", "claim", place, placed.trade, signatures, *shown)
+        day.pass_time(HOUR)
+        day.pass_time(HOUR)
+
+        claims = [event["claim"] for event in day.events("Claimed") if event["trade_digest"] == placed.digest]
+        assert [one["settled_wh"] for one in claims if one["run"] == 1] == [500, 100]

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from chain.claims import claims_of
 from chain.evidence import Event, Evidence
 from member.pairs import NOTHING_YET, PairState, PendingRow, pair_states, pending_claims, who_wants
+from settlement import preimages
 from settlement.hashing import keccak256
 from settlement.merkle import EMPTY_ROOT
 from settlement.rows import RowContent
@@ -96,18 +98,40 @@ def test_other_cycles_say_nothing() -> None:
     assert pair_states(Evidence((replace(APPLIED, fields={**APPLIED.fields, "cycle": 8}),)), CYCLE) == {}
 
 
-def claimed(struck: int = 0) -> list[Event]:
-    claim = Claim(CYCLE, 0, DIGEST, 1, 1, 0, 1, 0, 100, ())
-    made = event("Claimed", trade_digest=DIGEST, cycle=CYCLE, claim=asdict(claim))
-    fell = event("ClaimStruck", trade_digest=DIGEST, cycle=CYCLE, run=0)
-    return [made, *(one for _ in range(struck) for one in (fell, made))]
+CLAIM = Claim(CYCLE, 0, DIGEST, 1, 1, 0, 1, 0, 100, ())
+BESIDE = replace(CLAIM, settled_wh=2)
+OTHERS = replace(CLAIM, run=1), replace(CLAIM, trade_digest=PAYER)
+
+
+def claimed(claim: Claim = CLAIM) -> Event:
+    return event("Claimed", trade_digest=claim.trade_digest, cycle=CYCLE, claim=asdict(claim))
+
+
+def about(name: str, claim: Claim = CLAIM) -> Event:
+    told = {"trade_digest": claim.trade_digest, "run": claim.run, "claim_hash": preimages.claim_record(claim)}
+    return event(name, 200, cycle=CYCLE, payer=PAYER, payee=PAYEE, **told)
+
+
+def pending(*events: Event) -> list[Claim]:
+    return [one.claim for one in pending_claims(Evidence(events), CYCLE)]
 
 
 def test_claims_are_pending_until_they_apply_or_fall() -> None:
-    applied = event("ClaimApplied", trade_digest=DIGEST, cycle=CYCLE, run=0, payer=PAYER, payee=PAYEE)
+    made = [claimed(one) for one in (CLAIM, BESIDE, *OTHERS)]
 
-    assert [one.struck_before for one in pending_claims(Evidence(tuple(claimed(2))), CYCLE).values()] == [2]
-    assert pending_claims(Evidence((*claimed(), applied)), CYCLE) == {}
+    assert pending(*made) == [CLAIM, BESIDE, *OTHERS]
+    assert pending(*made, about("ClaimStruck")) == [BESIDE, *OTHERS]
+    assert pending(*made, about("ClaimStruck", BESIDE)) == [CLAIM, *OTHERS]
+    assert pending(*made, about("ClaimStruck"), claimed()) == [BESIDE, *OTHERS, CLAIM]
+    # The first that applies ends the others of its trade and run.
+    assert pending(*made, about("ClaimApplied", BESIDE)) == [*OTHERS]
+
+
+def test_what_became_of_a_claim_is_told_by_its_hash() -> None:
+    told = [claimed(), claimed(BESIDE), about("ClaimStruck"), about("ClaimApplied", BESIDE), claimed()]
+
+    ends = [(one.claim, one.applied_at, one.struck_at) for one in claims_of(Evidence(tuple(told)), CYCLE)]
+    assert ends == [(CLAIM, 0, 200), (BESIDE, 200, 0), (CLAIM, 0, 0)]
 
 
 @pytest.mark.parametrize(

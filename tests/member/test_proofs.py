@@ -10,6 +10,7 @@ from member.proofs import (
     ClaimFault,
     LeavesOf,
     claim_fault,
+    claims_figures,
     shown_for_claim,
     shown_for_figure,
     twice_proofs,
@@ -234,3 +235,13 @@ def test_the_mark_twice_on_the_claimed_leaf_ends_a_claim() -> None:
     assert claim_fault(CLAIM, FIRST, figures(0), LeavesOf(RUN_0), marks) == ClaimFault(Side.SELLER, None)
     other = Marks({}, side_marks(FIRST, Side.SELLER, twice=0b10))
     assert claim_fault(CLAIM, FIRST, figures(0), LeavesOf(RUN_0), other) is None
+
+
+def test_a_claim_of_ones_own_figures_is_told_by_where_they_come_from() -> None:
+    none_of_buyer = {**figures(0), Side.BUYER: None}
+
+    assert claims_figures(CLAIM, figures(0))
+    assert not claims_figures(CLAIM, figures(1))
+    assert not claims_figures(CLAIM, none_of_buyer)
+    assert claims_figures(replace(CLAIM, buyer_origin=0), none_of_buyer)
+    assert not claims_figures(replace(CLAIM, seller_origin=2), figures(0))

@@ -164,7 +164,7 @@ def test_a_claim_is_applied_and_struck_as_it_was_made(cycle: HonestCycle) -> Non
     before = cycle.outcome()
     later(CONFIG.claim_window)
     assert {attempt(cycle.market.settlement, "apply_claim", astuple(one)) for one in wrong} == {
-        "Settlement: no such claim"
+        "Settlement: claim not pending"
     }
     assert cycle.outcome() == before
 
@@ -194,7 +194,7 @@ def test_an_older_figure_is_claimed_for_nothing(cycle: HonestCycle, number: int,
                 continue
             assert said == ""
             later(CONFIG.claim_window)
-            assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == "Settlement: no such claim"
+            assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == "Settlement: claim not pending"
             assert cycle.outcome() == before
             assert paid_by_claims(cycle, [trade]) == truth
 
@@ -253,7 +253,7 @@ def test_a_leaf_that_stands_twice_ends_the_claims_of_both(number: int, side: int
             stated = astuple(claim), astuple(trade), side
             assert attempt(cycle.market.row_faults, "strike_twice", *stated) == ""
             later(CONFIG.claim_window)
-            assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == "Settlement: no such claim"
+            assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == "Settlement: claim not pending"
             assert cycle.outcome() == before
             assert cycle.copy().finish(RUN) == truth
 

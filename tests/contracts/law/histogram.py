@@ -43,8 +43,10 @@ EDGES = (
     *("row none->pending", "row pending->published", "row pending->struck", "row pending->lapsed"),
     *("row pending->replaced", "row published->struck", "row published->applied", "row applied right"),
     *("row skipped: version not above the last", "row skipped: not signed by the payer"),
+    "row skipped: a later run is attested",
     *("leaf ->demanded", "leaf demanded->founded", "leaf founded->demanded", "leaf demanded->unfounded"),
     *("claim none->pending", "claim pending->applied", "claim pending->struck", "claim pending->ended by a newer run"),
+    *("claim beside a pending one", "claim pending->ended by another"),
     # money and debts
     *("obligation ->open", "obligation open->notified", "obligation notified->acknowledged"),
     *("obligation notified->attested", "obligation notified->denied", "obligation notified->ruled"),

@@ -24,6 +24,7 @@ PAIRS = tuple((payer, payee) for payer in TRADERS for payee in TRADERS if payer 
 
 AMOUNT = 2**96 - 1
 CURTAILED = 1 << 64  # TradeBook: beside the lowest figure of a curtailed trade
+APPLIED = 1  # Settlement: in place of the first claim of a trade and run
 
 
 @lru_cache(maxsize=1_000)
@@ -127,12 +128,16 @@ class Invariants(Base):
     @invariant()
     def claims_add_up(self) -> None:
         """What is applied is never below the claimed sum of the newest claimed run; claims are the model's."""
-        for key in self.law.claims.pending:
-            kept = word(self.world.settlement, "_claims", *key)
-            assert kept == number(preimages.claim_record(self.records[key]))
-        for key in self.law.claims.applied:
-            assert word(self.world.settlement, "_claims", *key) == 1
-        for (pair, run), total in self.law.claims.sums.items():
+        claims = self.law.claims
+        for key, record in self.records.items():
+            made = preimages.claim_record(record)
+            first = word(self.world.settlement, "claims.first", record.trade_digest, record.run)
+            if (record.trade_digest, record.run) in claims.applied:
+                assert first == APPLIED
+            else:
+                is_kept = first == number(made) or word(self.world.settlement, "claims.beside", made) == 1
+                assert is_kept == (key in claims.pending)
+        for (pair, run), total in claims.sums.items():
             standing = self.law.rows.pairs[pair]
             if standing.runs == run + 1 and standing.by in ("claims", ""):
                 assert self.law.money.pair(CYCLE, *pair).applied >= total

@@ -45,8 +45,8 @@ class Base(RuleBasedStateMachine):
         self.members_before = dict(self.world.members)
         patch = boa.env.evm.patch
         self.law = Law(self.world, self.config, patch.timestamp, patch.block_number)
-        # What the chain keeps of claims, by trade and run.
-        self.records: dict[tuple[bytes, int], Claim] = {}
+        # Claims as the chain made them, by what tells them apart.
+        self.records: dict[tuple[object, ...], Claim] = {}
         # Whether one honest watcher, and the payers of wrong rows, act in all windows.
         self.watched = True
         self.money_before: dict[str, int] = {}

@@ -69,18 +69,23 @@ class ClaimRules(Base):
             return
         run = self.law.inputs.run - 1
         settling = [deal for deal in self.law.trades.deals.values() if self.law.inputs.result(deal, run)]
-        made = {*self.law.claims.pending, *self.law.claims.applied}
+        pending = {one.round for one in self.law.claims.pending.values()}
+        made = {*pending, *self.law.claims.applied}
         fresh = [deal for deal in settling if (deal.digest, run) not in made]
+        # Whoever has another figure, or fears that this one falls, claims beside it.
+        claimed = [deal for deal in settling if (deal.digest, run) in pending]
         doubled = [deal for deal in fresh if self.stands_twice(deal, run)]
         # Also where a row has applied already: it holds what the claim would add.
         settled = {pair for pair, one in self.law.rows.pairs.items() if one.by == "attested" and one.runs == run + 1}
         held = [deal for deal in fresh if settled & {flow[:2] for flow in self.flows_of(deal, run)}]
         preferred = doubled if doubled and rng.random() < 0.85 else held if held and rng.random() < 0.8 else fresh
+        beside = bool(claimed) and rng.random() < 0.45
+        preferred = claimed if beside else preferred
         deal = some(rng, preferred) if rng.random() < 0.85 else self.some_deal(rng)
         if deal is None:
             return
         place = self.some_place(deal, rng)
-        shown = self.claimable(deal, run, rng, 0.0 if newest else 0.55)
+        shown = self.claimable(deal, run, rng, 0.0 if newest and not beside else 0.55)
         done = self.act(
             "claim",
             lambda: self.law.claims.claim(deal, place, shown),
@@ -92,8 +97,10 @@ class ClaimRules(Base):
             claim: Pending = done[0]
             record = self.record(deal, run, claim.figures, (claim.settled, claim.flows), claim.claimed_at)
             assert claim_from(done[1]) == record
-            self.records[deal.digest, run] = record
+            self.records[claim.record] = record
             tally("claim none->pending")
+            if len(self.law.claims.rivals(claim)) > 1:
+                tally("claim beside a pending one")
             if rng.random() < 0.5:
                 self.make_claim(rng, newest)
 
@@ -103,24 +110,30 @@ class ClaimRules(Base):
         self.apply_a_claim(Random(seed))
 
     def apply_a_claim(self, rng: Random) -> None:
-        """One whose window is over, seldom one whose is not."""
+        """One whose window is over, seldom one whose is not, or that has fallen or ended."""
         pending = list(self.law.claims.pending.values())
         ripe = [one for one in pending if not self.law.claims.in_window(one)]
-        claim = rng.choice(ripe or pending)
         if not ripe and rng.random() < 0.7:
             return
+        rivalling = [one for one in ripe if len(self.law.claims.rivals(one)) > 1]
+        ripe = rivalling if rivalling and rng.random() < 0.9 else ripe
+        gone = self.law.claims.gone
+        claim = rng.choice(gone) if gone and rng.random() < 0.04 else rng.choice(ripe or pending)
         truth = self.law.inputs.result(claim.deal, claim.run)
-        record = self.records[claim.deal.digest, claim.run]
+        record = self.records[claim.record]
+        rivals = len(self.law.claims.rivals(claim))
         done = self.act(
             "apply claim",
             lambda: self.law.claims.apply(claim),
             lambda: self.world.settlement.apply_claim(astuple(record)),
         )
         if done is None:
-            if self.law.inputs.run != claim.run + 1:
+            if self.law.claims.is_pending(claim) and self.law.inputs.run != claim.run + 1:
                 tally("claim pending->ended by a newer run")
             return
         tally("claim pending->applied")
+        if rivals > 1:
+            tally("claim pending->ended by another")
         applied = [
             ((self.name(event["payer"]), self.name(event["payee"])), event["claimed_sum"])
             for event in events(self.world.settlement, "ClaimApplied")
@@ -145,7 +158,7 @@ class ClaimRules(Base):
         """By the newest leaf, or the mark *twice*."""
         law = self.law
         origin, run, _ = claim.figures[side]
-        record = astuple(self.records[claim.deal.digest, claim.run])
+        record = astuple(self.records[claim.record])
         trade = astuple(claim.deal.trade)
         newest = law.inputs.newest_leaf(claim.deal, side, claim.run)
         twice = origin == 1 and run in law.inputs.side(claim.deal.digest, side).twice

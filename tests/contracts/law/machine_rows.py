@@ -94,6 +94,9 @@ class RowRules(Base):
         busy = self.pending_rows((TO_PUBLISH, PUBLISHED, DEAD))
         if busy and rng.random() < 0.3:
             drawn[0] = rng.choice(busy)
+        newer = [pair for pair in self.pending_rows((TO_PUBLISH, PUBLISHED)) if self.pending(pair).row.run]
+        if newer and rng.random() < 0.5:
+            drawn = [drawn[0], rng.choice(newer), *drawn[1:]]
         # What two lower again is owed back, and set off against what fell due.
         owing = [pair for (_, *pair), one in self.law.money.pairs.items() if one.owed > one.owed_back]
         queued = [list(self.law.money.of(number)) for number in self.law.money.queue]
@@ -104,6 +107,9 @@ class RowRules(Base):
             standing = self.law.rows.pair(pair)
             lowest = max(0, standing.runs - 1)
             run = rng.randrange(sealed) if rng.random() < 0.2 and sealed else max(lowest, sealed - 1)
+            # What both have signed of an older run is brought when a quorum says something else.
+            if pair in newer and rng.random() < 0.6:
+                run = rng.randrange(lowest, max(lowest + 1, self.pending(pair).row.run))
             version = standing.highest + rng.choice((1, 1, 1, 2, 1_000))
             wrong = pick(rng, {"": 12, "old version": 1, "far ahead": 1, "early": 1, "inputs": 1, "forged": 2})
             changes: dict[str, Any] = {"keep": rng.choice((0, 0, 1_000_000, 2**96 - 1))}

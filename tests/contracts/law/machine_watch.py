@@ -46,7 +46,7 @@ class WatchRules(ProofRules, InputRules):
             if right or not self.law.claims.in_window(claim):
                 continue
             for side in (0, 1):
-                if self.law.claims.pending.get((claim.deal.digest, claim.run)) is claim:
+                if self.law.claims.is_pending(claim):
                     self.strike(claim, side)
 
     def watch_row(self, pair: Pair) -> None:

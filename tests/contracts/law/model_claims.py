@@ -17,13 +17,17 @@ from tests.contracts.money_model import Refused
 
 # What a side of a claim shows: run and index of a leaf, or nothing.
 Shown = tuple[int, int] | None
+# A pair's sum goes no further.
+MOST = 2**96 - 1
 # Origin (0 none, 1 leaf, 2 recorded), run, Wh.
 Figure = tuple[int, int, int | None]
+# A trade's digest and a run, of which one claim applies at most.
+Round = tuple[bytes, int]
 
 
 @dataclass
 class Pending:
-    """A claim in its window."""
+    """A claim that is neither struck nor ended."""
 
     deal: Deal
     run: int
@@ -31,6 +35,16 @@ class Pending:
     settled: int
     flows: list[tuple[str, str, int]]
     claimed_at: int
+
+    @property
+    def round(self) -> Round:
+        return self.deal.digest, self.run
+
+    @property
+    def record(self) -> tuple[object, ...]:
+        """All that tells it from others: not how much a side's figure is beyond what settles."""
+        origins = tuple(figure[:2] for figure in self.figures)
+        return *self.round, origins, self.settled, tuple(self.flows), self.claimed_at
 
 
 @dataclass
@@ -44,9 +58,11 @@ class Claims:
     inputs: Inputs
     trades: Trades
     rows: Rows
-    pending: dict[tuple[bytes, int], Pending] = field(default_factory=dict)
-    applied: set[tuple[bytes, int]] = field(default_factory=set)
-    # By pair and run: the sum of what was claimed.
+    pending: dict[tuple[object, ...], Pending] = field(default_factory=dict)
+    applied: set[Round] = field(default_factory=set)
+    # What is pending no more.
+    gone: list[Pending] = field(default_factory=list)
+    # By pair and run: the sum of what was claimed, which is an amount as others are.
     sums: Counter[tuple[Pair, int]] = field(default_factory=Counter)
 
     def figure(self, deal: Deal, side: int, run: int, shown: Shown) -> Figure:
@@ -84,26 +100,30 @@ class Claims:
             raise Refused("Settlement: no sealed run")
         run = self.inputs.run - 1
         figures, (settled, flows) = self.compute(deal, place, run, shown)
-        if (deal.digest, run) in self.pending or (deal.digest, run) in self.applied:
-            raise Refused("Settlement: claimed already")
         claim = Pending(deal, run, figures, settled, flows, self.clock.now)
-        self.pending[deal.digest, run] = claim
+        if claim.record in self.pending or claim.round in self.applied:
+            raise Refused("Settlement: claimed already")
+        self.pending[claim.record] = claim
         return claim
+
+    def rivals(self, claim: Pending) -> list[Pending]:
+        """All that are pending of its trade and run, it too."""
+        return [one for one in self.pending.values() if one.round == claim.round]
 
     def in_window(self, claim: Pending) -> bool:
         return self.clock.since(claim.claimed_at) < self.config.claim_window
 
     def apply(self, claim: Pending) -> list[tuple[Pair, int]]:
-        """Each pair that gains, and the sum of its claims."""
-        key = (claim.deal.digest, claim.run)
-        if self.pending.get(key) is not claim:
-            raise Refused("Settlement: no such claim")
+        """Each pair that gains, and the sum of its claims. Whatever else is claimed of the trade has ended."""
+        if not self.is_pending(claim):
+            raise Refused("Settlement: claim not pending")
         if self.in_window(claim):
             raise Refused("Settlement: claim's window open")
         if claim.run + 1 != self.inputs.run:
             raise Refused("Settlement: newer run is sealed")
-        del self.pending[key]
-        self.applied.add(key)
+        for one in self.rivals(claim):
+            self._end(one)
+        self.applied.add(claim.round)
         gained = []
         for payer, payee, amount in claim.flows:
             pair = (payer, payee)
@@ -111,8 +131,8 @@ class Claims:
             by_row = standing.runs == claim.run + 1 and standing.by in ("agreed", "attested")
             if payer == payee or amount == 0 or by_row:
                 continue
-            self.sums[pair, claim.run] += amount
-            total = self.sums[pair, claim.run]
+            total = min(self.sums[pair, claim.run] + amount, MOST)
+            self.sums[pair, claim.run] = total
             applied = self.money.pair(CYCLE, *pair).applied
             standing.runs = claim.run + 1
             standing.by = "claims" if total >= applied else ""
@@ -137,8 +157,15 @@ class Claims:
         self._strike(claim)
 
     def _strike(self, claim: Pending) -> None:
-        if self.pending.get((claim.deal.digest, claim.run)) is not claim:
+        if not self.is_pending(claim):
             raise Refused("Settlement: claim not pending")
         if not self.in_window(claim):
             raise Refused("Settlement: claim's window over")
-        del self.pending[claim.deal.digest, claim.run]
+        self._end(claim)
+
+    def is_pending(self, claim: Pending) -> bool:
+        return claim.record in self.pending
+
+    def _end(self, claim: Pending) -> None:
+        del self.pending[claim.record]
+        self.gone.append(claim)

@@ -132,6 +132,8 @@ class Rows:
             return "not the sealed inputs"
         elif row.run + 1 < standing.runs:
             return "a later run is settled"
+        elif standing.pending and row.run < standing.pending.row.run and self.stage(pair) != DEAD:
+            return "a later run is attested"
         for name, key, refused in ((payer, keys[0], "payer"), (payee, keys[1], "payee")):
             if not self.members.signs(name, key):
                 return f"not signed by the {refused}"

@@ -8,9 +8,9 @@ from typing import Any
 import boa
 import pytest
 
-from settlement.hashing import ZERO_HASH
 from settlement.trade import AllocationLeaf, ShownLeaf, Trade
-from tests.contracts.settling import Scene, later, mark
+from tests.contracts.settlement.case import NO_CLAIM, stage_of
+from tests.contracts.settling import Scene, claim_from, later, mark
 from tests.contracts.trading import CONFIG, CYCLE, shown
 
 
@@ -26,7 +26,7 @@ def test_newer_leaf_ends_a_claim(scene: Scene, side: int) -> None:
     claim = scene.claim(trade, leaf_run=0)
     assert (claim.run, claim.buyer_run, claim.seller_run) == (1, 0, 0)
     strike_newer(scene, claim, trade, side, scene.shown(trade, side, 1))
-    assert scene.market.settlement.claim_hash(scene.digest(trade), 1) == ZERO_HASH
+    assert stage_of(scene, claim) == NO_CLAIM
     # Made again with the newest leaves it stands.
     right = scene.claim(trade, leaf_run=1)
     for leaf_run in (0, 1):
@@ -77,7 +77,7 @@ def test_claim_without_a_figure_ends_by_any_leaf(committed: Scene) -> None:
     assert (made.run, made.buyer_origin, made.seller_origin, made.settled_wh) == (3, 0, 1, 2_000)
     with boa.env.anchor():
         scene.market.row_faults.strike_newer_leaf(made, astuple(trade), 0, astuple(scene.shown(trade, 0, 0)))
-        assert scene.market.settlement.claim_hash(scene.digest(trade), 3) == ZERO_HASH
+        assert stage_of(scene, claim_from(made)) == NO_CLAIM
     with boa.reverts("RowFaults: not newer"):
         scene.market.row_faults.strike_newer_leaf(made, astuple(trade), 1, astuple(scene.shown(trade, 1, 2)))
     with boa.reverts("RowFaults: not marked twice"):
@@ -125,4 +125,4 @@ def test_leaf_marked_twice_ends_a_claim(committed: Scene, side: int) -> None:
     with boa.reverts("RowFaults: not the claim's trade"):
         faults.strike_twice(astuple(claim), astuple(scene.trades[1]), side)
     faults.strike_twice(astuple(claim), astuple(trade), side)
-    assert scene.market.settlement.claim_hash(scene.digest(trade), 0) == ZERO_HASH
+    assert stage_of(scene, claim) == NO_CLAIM

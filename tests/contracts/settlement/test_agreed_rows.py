@@ -12,8 +12,8 @@ from settlement.hashing import ZERO_HASH
 from settlement.trade import HotKeyChange, RowAttestation
 from tests.contracts.market import CONTRACTS
 from tests.contracts.settlement.case import BUYER, LOCK, OWED, PAIR, SELLER, content_of
-from tests.contracts.settling import FUNDS, Pair, Scene, events
-from tests.contracts.trading import CYCLE, pause, use_wallet, wallet_bytes
+from tests.contracts.settling import FUNDS, Pair, Scene, events, later
+from tests.contracts.trading import CONFIG, CYCLE, pause, use_wallet, wallet_bytes
 
 # --- agreed rows ---
 
@@ -272,3 +272,49 @@ def test_later_runs_and_a_missed_one(scene: Scene) -> None:
     assert scene.settle(scene.row(content, run=1, version=2)) == 1
     assert scene.word(*PAIR).runs == 2
     assert skipped(scene, replace(old, version=3)) == ["a later run is settled"]
+
+
+@pytest.mark.parametrize("is_published", [False, True])
+def test_a_row_of_an_older_run_ends_no_attested_one_of_a_newer(scene: Scene, is_published: bool) -> None:
+    """The payee once signed what run 0 came to; the payer brings it when a quorum says more."""
+    content = content_of(scene)
+    stale = scene.plain(*PAIR, 1_000_000)
+    scene.settle_inputs()
+    row = scene.row(content, run=1)
+    pair = CYCLE, row.payer, row.payee
+    scene.attest(row)
+    if is_published:
+        scene.publish(row, content)
+    for version in (1, 2, 1_001):
+        assert skipped(scene, replace(stale, version=version)) == ["a later run is attested"]
+    # The reason is told before signatures are looked at, as others are.
+    payer, payee = scene.market.sign_all((row.payer, row.payee), stale)
+    assert skipped(scene, signed=[(astuple(stale), payee, payer)]) == ["a later run is attested"]
+    assert tuple(scene.market.settlement.pending(*pair)) == (1 + is_published, scene.market.domain.digest(row))
+    if not is_published:
+        # One that lapses holds up nothing.
+        later(CONFIG.publish_time - 1)
+        assert skipped(scene, stale) == ["a later run is attested"]
+        later(1)
+        assert scene.settle(replace(stale, version=2)) == 1
+        assert scene.market.settlement.pending(*pair)[0] == 0
+        return
+    later(CONFIG.row_window)
+    # Nor does its window's end let the old one in.
+    assert skipped(scene, stale) == ["a later run is attested"]
+    scene.market.settlement.apply_attested(astuple(row))
+    assert scene.word(*PAIR) == Pair(0, 50_000_000, 1, 2, False, True)
+    assert skipped(scene, replace(stale, version=2)) == ["a later run is settled"]
+
+
+def test_a_row_of_the_attested_ones_run_still_ends_it(scene: Scene) -> None:
+    """And one of an older run, once the attested one was struck."""
+    stale = scene.plain(*PAIR, 1_000_000)
+    scene.settle_inputs()
+    row = scene.pending(content_of(scene), run=1)
+    with boa.env.anchor():
+        assert scene.settle(scene.plain(*PAIR, 2_000_000, version=2, run=1)) == 1
+        assert scene.market.settlement.pending(CYCLE, row.payer, row.payee)[0] == 0
+    with boa.env.prank(scene.market.addresses["RowFaults"]):
+        scene.market.settlement.strike_row(astuple(row), "wrong leaf")
+    assert scene.settle(replace(stale, version=2)) == 1

@@ -14,13 +14,24 @@ from settlement.formula.templates import (
     INTER_UTILITY,
     MARKET,
     Role,
-    Template,
-    template_from_text,
 )
 from settlement.hashing import ZERO_HASH
 from settlement.trade import Claim, Trade
-from settlement.units import RATE_BOUND, WH_BOUND
-from tests.contracts.settlement.case import BUYER, LOCK, OWED, PAIR, SELLER, content_of, own_meters
+from tests.contracts.settlement.case import (
+    APPLIED,
+    BUYER,
+    LOCK,
+    NO_CLAIM,
+    OWED,
+    PAIR,
+    PENDING,
+    SELLER,
+    apply_claims,
+    content_of,
+    own_meters,
+    stage_of,
+    struck,
+)
 from tests.contracts.settling import FUNDS, Pair, Scene, deploy_settling, events, later
 from tests.contracts.trading import CONFIG, CYCLE, HOUR, pause, resume, trade_of
 
@@ -36,14 +47,14 @@ def test_claim(scene: Scene) -> None:
     assert claim == Claim(CYCLE, 0, digest, settled, 1, 0, 1, 0, now, listed)
     event = events(market.settlement, "Claimed")[0]
     assert (event["trade_digest"], event["cycle"]) == (digest, CYCLE)
-    assert market.settlement.claim_hash(digest, 0) == preimages.claim_record(claim)
+    assert stage_of(scene, claim) == PENDING
     with boa.reverts("Settlement: claimed already"):
         scene.claim(trade)
     later(CONFIG.claim_window - 1)
     with boa.reverts("Settlement: claim's window open"):
         market.settlement.apply_claim(astuple(claim))
     later(1)
-    with boa.reverts("Settlement: no such claim"):
+    with boa.reverts("Settlement: claim not pending"):
         market.settlement.apply_claim(astuple(replace(claim, settled_wh=1)))
     market.settlement.apply_claim(astuple(claim))
     assert events(market.settlement, "ClaimApplied") == [
@@ -53,6 +64,7 @@ def test_claim(scene: Scene) -> None:
             "payee": flow.payee,
             "cycle": CYCLE,
             "run": 0,
+            "claim_hash": preimages.claim_record(claim),
             "claimed_sum": flow.amount,
             "paid": flow.amount if flow.payee == scene.id(SELLER) else 0,
             "owed": 0 if flow.payee == scene.id(SELLER) else flow.amount,
@@ -61,8 +73,8 @@ def test_claim(scene: Scene) -> None:
     ]
     assert scene.word(*PAIR) == Pair(LOCK - 10_000_000, 10_000_000, 0, 1, False, False)
     assert scene.owed(BUYER, "utility_b") == 800_000
-    assert market.settlement.claim_hash(digest, 0) == (1).to_bytes(32, "big")
-    with boa.reverts("Settlement: no such claim"):
+    assert stage_of(scene, claim) == APPLIED
+    with boa.reverts("Settlement: claim not pending"):
         market.settlement.apply_claim(astuple(claim))
     with boa.reverts("Settlement: claimed already"):
         scene.claim(trade)
@@ -78,14 +90,6 @@ def test_paused_time_does_not_run_a_claims_window(scene: Scene) -> None:
         scene.market.settlement.apply_claim(astuple(claim))
     later(1)
     scene.market.settlement.apply_claim(astuple(claim))
-
-
-def apply_claims(scene: Scene, *trades: Trade, leaf_run: int = 0) -> None:
-    """Claims, and applies after the window."""
-    claims = [scene.claim(trade, leaf_run) for trade in trades]
-    later(CONFIG.claim_window)
-    for claim in claims:
-        scene.market.settlement.apply_claim(astuple(claim))
 
 
 def test_claims_add_up_to_the_row(scene: Scene) -> None:
@@ -200,35 +204,6 @@ def test_invalid_places_are_not_claimed(scene: Scene) -> None:
         scene.market.settlement.claim(astuple(scene.place(trade)), astuple(trade), signatures, [], [])
 
 
-def test_sum_of_claims_is_bounded() -> None:
-    """Two claims of nearly 2^96 each: the second is refused, and blocks nobody else."""
-    template: Template = template_from_text("huge", 1, ("price",), ((Role.BUYER, Role.SELLER, "settled × price × 3"),))
-    scene = Scene(deploy_settling())
-    with boa.env.prank(scene.market.council):
-        described = [(flow.payer, flow.payee, flow.program) for flow in template.flows]
-        scene.market.flows.register(template.name, template.version, list(template.rate_names), described)
-    trades = [
-        trade_of(
-            scene.market,
-            number,
-            template=template.template_id,
-            rates=(RATE_BOUND - 1,),
-            contracted_wh=WH_BOUND - 1,
-            grid_operator=ZERO_HASH,
-            **own_meters(number),
-        )
-        for number in range(2)
-    ]
-    later(1)
-    scene.commit(trades)
-    scene.settle_inputs()
-    first, second = (scene.claim(trade) for trade in trades)
-    later(CONFIG.claim_window)
-    scene.market.settlement.apply_claim(astuple(first))
-    with boa.reverts("Settlement: sum beyond 2^96"):
-        scene.market.settlement.apply_claim(astuple(second))
-
-
 # --- strikes ---
 
 
@@ -237,7 +212,7 @@ def test_only_row_faults_strikes(scene: Scene) -> None:
     with boa.reverts("Settlement: may not strike"):
         scene.market.settlement.strike_row(astuple(row), "wrong leaf")
     with boa.reverts("Settlement: only RowFaults"):
-        scene.market.settlement.strike_claim(astuple(claim))
+        scene.market.settlement.strike_claim(*struck(claim))
 
 
 def test_strikes_within_the_window(scene: Scene) -> None:
@@ -247,7 +222,7 @@ def test_strikes_within_the_window(scene: Scene) -> None:
     with boa.env.prank(faults), boa.reverts("Settlement: row not pending"):
         market.settlement.strike_row(astuple(row), "wrong leaf")
     with boa.env.prank(faults), boa.reverts("Settlement: claim not pending"):
-        market.settlement.strike_claim(astuple(replace(claim, settled_wh=1)))
+        market.settlement.strike_claim(*struck(replace(claim, settled_wh=1)))
     scene.attest(row)
     with boa.env.anchor(), boa.env.prank(faults):
         # While it is being published too.
@@ -257,20 +232,25 @@ def test_strikes_within_the_window(scene: Scene) -> None:
     later(CONFIG.row_window - 1)
     with boa.env.anchor(), boa.env.prank(faults):
         market.settlement.strike_row(astuple(row), "wrong leaf")
-        market.settlement.strike_claim(astuple(claim))
+        market.settlement.strike_claim(*struck(claim))
         assert events(market.settlement, "ClaimStruck") == [
-            {"trade_digest": claim.trade_digest, "cycle": CYCLE, "run": 0}
+            {
+                "trade_digest": claim.trade_digest,
+                "cycle": CYCLE,
+                "run": 0,
+                "claim_hash": preimages.claim_record(claim),
+            }
         ]
-        assert market.settlement.claim_hash(claim.trade_digest, 0) == ZERO_HASH
+        assert stage_of(scene, claim) == NO_CLAIM
     with boa.env.anchor(), boa.env.prank(faults):
-        market.settlement.strike_claim(astuple(claim))
+        market.settlement.strike_claim(*struck(claim))
         # A struck claim may be made again.
         scene.claim(scene.trades[0])
     later(1)
     with boa.env.prank(faults), boa.reverts("Settlement: row's window over"):
         market.settlement.strike_row(astuple(row), "wrong leaf")
     with boa.env.prank(faults), boa.reverts("Settlement: claim's window over"):
-        market.settlement.strike_claim(astuple(claim))
+        market.settlement.strike_claim(*struck(claim))
 
 
 # --- three ways, one law ---
