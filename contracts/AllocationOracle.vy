@@ -468,10 +468,10 @@ def mark_side(cycle: uint64, utility: bytes32, trade_digest: bytes32, side: uint
     what: bytes32 = preimages._side(trade_digest, side)
     wh: uint64 = 0
     if kind == CONTEST:
-        if marks & (1 << run) == 0 and self._is_last(state, run):
-            # The newest contest's time replaces the last one's; the count goes up.
-            unresolved: uint256 = self.last_contests[cycle] & (2**64 - 1)
-            self.last_contests[cycle] = (unresolved + 1) | (block.timestamp << 64)
+        if self._is_last(state, run):
+            # A side counts once, but each of its contests gives the arbiters their whole time before the seal.
+            unresolved: uint256 = (self.last_contests[cycle] & (2**64 - 1)) + 1 - ((marks >> run) & 1)
+            self.last_contests[cycle] = unresolved | (block.timestamp << 64)
             self.states[cycle] = state | LAST_CONTEST_FLAG
         marks = (marks & RUNS_MASK) | (1 << run)
         marks |= (block.timestamp << CONTESTED_AT_SHIFT) | (detail << SUBJECT_SHIFT)

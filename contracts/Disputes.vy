@@ -71,7 +71,7 @@ contest_count: reentrant(public(HashMap[bytes32, HashMap[uint64, uint256]]))
 # Per side and run: when its leaf was demanded, and by whom.
 demanded_at: reentrant(public(HashMap[bytes32, HashMap[uint32, uint64]]))
 demanded_by: HashMap[bytes32, HashMap[uint32, bytes32]]
-# Per side and run: an answer showed its leaf, which may then be contested for longer.
+# Per side and run: an answer showed the leaf that was demanded.
 answered: HashMap[bytes32, HashMap[uint32, bool]]
 
 
@@ -111,8 +111,11 @@ def demand(
     silent: DynArray[Types.SilentDemand, 1],
 ):
     """
-    @notice Demands that a side's leaf be shown. The side is unanswered at once, until somebody shows it.
-    @dev May ask a member's contract for its signature, by a static call with bounded gas.
+    @notice Demands that a side's leaf in its utility's newest tree be shown. The side is unanswered in this run at
+            once, until somebody shows it.
+    @dev Figures pass over a tree by a mark of its own run: so a demand for a leaf in an older run's tree, shown or not,
+         takes no figure away, and silence only lets the leaf's lack be contested. May ask a member's contract for its
+         signature, by a static call with bounded gas.
     @param statement Cycle and run (whose window has just opened), demanding member, trade digest, side.
     @param signature By the member's hot key; v = 0 where that is a contract.
     @param wallet_signatures The contract's signature (ERC-1271), else empty.
@@ -130,7 +133,9 @@ def demand(
     terms: uint256 = staticcall REGISTRY.run_terms(version)
     assert elapsed < run_terms._demand_time(terms), "Disputes: too late to demand"
     assert self.demanded_at[side.key][statement.run] == 0, "Disputes: demanded already"
-    posted: bytes32 = staticcall ORACLE.posted(statement.cycle, convert(statement.run, uint256), side.utility)
+    newest: uint32 = 0
+    posted: bytes32 = empty(bytes32)
+    newest, posted = self._newest_tree(statement.cycle, statement.run, side.utility)
     assert posted != empty(bytes32), "Disputes: nothing posted"
 
     open_demands: uint256 = self.open_demands[statement.member][statement.cycle][statement.run] + 1
@@ -169,7 +174,8 @@ def contest(
     @param trade The trade; the member is one of its signers.
     @param utility_signature Of the side's utility on the trade; of a registered trade nothing is looked at.
     @param shown The leaf in the newest tree that the side's utility posted. None where it posted none so far, or where
-           the side is unanswered: then the lack of a reading is contested, as it is by a MISSING leaf.
+           the leaf was demanded and the time to show it has passed: then the lack of a reading is contested, as it is
+           by a MISSING leaf.
     """
     side: Side = self._side(statement.trade_digest, statement.cycle, statement.side, trade)
     elapsed: uint64 = 0
@@ -178,11 +184,13 @@ def contest(
     self._check_place(side, statement.cycle, place, utility_signature, version)
     self._check_signer(statement.member, trade, typed_data._contest(statement), signature, wallet_signatures)
     terms: uint256 = staticcall REGISTRY.run_terms(version)
-    # What an answer has only just shown may be contested for as long as it could be demanded.
-    assert elapsed < run_terms._window(terms) or self.answered[side.key][statement.run], "Disputes: too late to contest"
+    # What a demand brings to light, a leaf or its lack, may come as late as the demand time after the window.
+    assert (
+        elapsed < run_terms._window(terms) or self.demanded_at[side.key][statement.run] != 0
+    ), "Disputes: too late to contest"
     marks: uint256 = staticcall ORACLE.side_marks(statement.cycle, side.utility, side.digest, statement.side)
     assert marks & HAS_FIGURE == 0, "Disputes: figure recorded"
-    leaf: bytes32 = self._contested_leaf(side, statement.cycle, statement.side, statement.run, marks, shown)
+    leaf: bytes32 = self._contested_leaf(side, statement.cycle, statement.side, statement.run, terms, shown)
     subject: uint256 = convert(leaf, uint256) >> SUBJECT_SHIFT
     if leaf == empty(bytes32) or shown[0].leaf.status == MISSING:
         subject = convert(statement.run, uint256) + 1
@@ -266,28 +274,29 @@ def rule(
 @reentrant
 def answer(cycle: uint64, trade: Types.Trade, side: uint8, shown: Types.ShownLeaf):
     """
-    @notice Shows the leaf that was demanded: the side is unanswered no longer.
+    @notice Shows the leaf that was demanded in the run whose window is open: the side is unanswered no longer.
     @dev Within the demand time of its demand. The leaf may be wrong: then it is a fault's matter.
     @param cycle Cycle number.
     @param trade The trade.
     @param side 0 buyer, 1 seller.
-    @param shown Its leaf in the tree that the side's utility posted in this run.
+    @param shown Its leaf in the newest tree that the side's utility posted.
     """
     found: Side = self._side_of(self._trade_digest(trade), cycle, side, trade)
+    open_run: uint256 = 0
     elapsed: uint64 = 0
     version: uint256 = 0
-    elapsed, version = self._open(cycle, shown.run)
-    demanded_at: uint64 = self.demanded_at[found.key][shown.run]
-    assert demanded_at != 0 and not self.answered[found.key][shown.run], "Disputes: nothing to answer"
+    open_run, elapsed, version = staticcall ORACLE.open_for(cycle)
+    run: uint32 = convert(open_run, uint32)
+    demanded_at: uint64 = self.demanded_at[found.key][run]
+    assert demanded_at != 0 and not self.answered[found.key][run], "Disputes: nothing to answer"
     terms: uint256 = staticcall REGISTRY.run_terms(version)
     waited: uint64 = staticcall REGISTRY.unpaused_since(demanded_at)
     assert waited < run_terms._demand_time(terms), "Disputes: too late to answer"
-    posted: bytes32 = staticcall ORACLE.posted(cycle, convert(shown.run, uint256), found.utility)
-    self._check_leaf(found, side, posted, shown)
-    self.answered[found.key][shown.run] = True
-    self.open_demands[self.demanded_by[found.key][shown.run]][cycle][shown.run] -= 1
+    self._check_leaf(found, cycle, side, run, shown)
+    self.answered[found.key][run] = True
+    self.open_demands[self.demanded_by[found.key][run]][cycle][run] -= 1
     extcall ORACLE.mark_side(cycle, found.utility, found.digest, side, ANSWER, 0)
-    log IDisputes.Answered(cycle=cycle, trade_digest=found.digest, run=shown.run, side=side, index=shown.index)
+    log IDisputes.Answered(cycle=cycle, trade_digest=found.digest, run=run, side=side, index=shown.index)
 
 
 # --- internals ---
@@ -427,39 +436,70 @@ def _check_silent(silent: DynArray[Types.SilentDemand, 1], cycle: uint64, run: u
 
 @view
 @internal
+def _newest_tree(cycle: uint64, run: uint32, utility: bytes32) -> (uint32, bytes32):
+    """
+    @notice The newest tree that a utility has posted up to a run, and its run; zero where there is none.
+    """
+    for back: uint32 in range(run + 1, bound=4):
+        posted: bytes32 = staticcall ORACLE.posted(cycle, convert(run - back, uint256), utility)
+        if posted != empty(bytes32):
+            return run - back, posted
+    return 0, empty(bytes32)
+
+
+@view
+@internal
 def _contested_leaf(
     side: Side,
     cycle: uint64,
     number: uint8,
     run: uint32,
-    marks: uint256,
+    terms: uint256,
     shown: DynArray[Types.ShownLeaf, 1],
 ) -> bytes32:
     """
     @notice The hash of the leaf that is contested, zero where none can be shown; reverts where one could be.
     """
-    newest: uint256 = 0
-    posted: bytes32 = empty(bytes32)
-    for back: uint256 in range(convert(run, uint256) + 1, bound=4):
-        newest = convert(run, uint256) - back
-        posted = staticcall ORACLE.posted(cycle, newest, side.utility)
-        if posted != empty(bytes32):
-            break
     if len(shown) == 0:
-        is_unanswered: bool = (marks >> (UNANSWERED_SHIFT + newest)) & 1 == 1
-        assert posted == empty(bytes32) or is_unanswered, "Disputes: leaf not shown"
+        newest: uint32 = 0
+        posted: bytes32 = empty(bytes32)
+        newest, posted = self._newest_tree(cycle, run, side.utility)
+        assert (
+            posted == empty(bytes32) or self._is_withheld(side.key, newest, run, terms)
+        ), "Disputes: leaf not shown"
         return empty(bytes32)
-    assert posted != empty(bytes32) and convert(shown[0].run, uint256) == newest, "Disputes: not the newest tree"
-    self._check_leaf(side, number, posted, shown[0])
+    self._check_leaf(side, cycle, number, run, shown[0])
     return preimages._allocation_leaf(shown[0].leaf)
 
 
-@pure
+@view
 @internal
-def _check_leaf(side: Side, number: uint8, posted: bytes32, shown: Types.ShownLeaf):
+def _is_withheld(key: bytes32, newest: uint32, run: uint32, terms: uint256) -> bool:
     """
-    @notice Reverts unless this is a leaf of the side in the posted tree.
+    @notice Whether the time for an answer to the last demand for a side's leaf in the tree of run `newest` has passed,
+            and nobody has shown it.
+    @dev A demand that may still be answered shows no lack: its maker could contest it at once, whoever answers.
     """
+    for back: uint32 in range(run - newest + 1, bound=4):
+        demanded_at: uint64 = self.demanded_at[key][run - back]
+        if demanded_at != 0:
+            if self.answered[key][run - back]:
+                return False
+            waited: uint64 = staticcall REGISTRY.unpaused_since(demanded_at)
+            return waited >= run_terms._demand_time(terms)
+    return False
+
+
+@view
+@internal
+def _check_leaf(side: Side, cycle: uint64, number: uint8, run: uint32, shown: Types.ShownLeaf):
+    """
+    @notice Reverts unless this is a leaf of the side in the newest tree that its utility has posted up to the run.
+    """
+    newest: uint32 = 0
+    posted: bytes32 = empty(bytes32)
+    newest, posted = self._newest_tree(cycle, run, side.utility)
+    assert posted != empty(bytes32) and shown.run == newest, "Disputes: not the newest tree"
     assert shown.leaf.trade_digest == side.digest and shown.leaf.side == number, "Disputes: another side's leaf"
     assert posted == preimages._tree(shown.root, shown.count), "Disputes: not the posted tree"
     assert merkle._verify(

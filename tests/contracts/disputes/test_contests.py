@@ -73,18 +73,21 @@ def test_the_lack_of_a_leaf_is_contested_once_a_run(case: Case) -> None:
     with boa.reverts("Disputes: not the newest tree"):
         case.contest(1, side=0)
     case.demand(1)
-    case.contest(1, by="platform_b", evidence=[])  # unanswered: it cannot be shown
-    pass_window(case.market)
     later(DEMAND_TIME)
+    case.contest(1, by="platform_b", evidence=[])  # unanswered: it cannot be shown
+    with boa.reverts("Disputes: contested before"):
+        case.contest(1, by="utility_b", evidence=[])
+    pass_window(case.market)
     case.market.oracle.seal(CYCLE)
     at_time(deadline(1))
     case.contest(by="platform_b", side=0, evidence=[], run=1)
 
 
-def test_a_side_contested_for_its_lack_may_be_contested_for_the_leaf_that_answers(case: Case) -> None:
+def test_a_side_contested_for_its_lack_may_be_contested_for_its_leaf(case: Case) -> None:
+    """Whoever has the leaf after all shows it too late for an answer, but not for a contest."""
     case.demand(0)
+    later(DEMAND_TIME)
     case.contest(0, evidence=[])
-    case.answer(0)
     case.contest(0, by="platform_b")
     leaf = preimages.allocation_leaf(case.leaves[0])
     assert [one["leaf"] for one in events(case.market.disputes, "Contested")] == [leaf]
@@ -170,18 +173,28 @@ def test_the_newest_tree_is_what_can_be_contested(case: Case) -> None:
     case.contest(run=1, evidence=[newest])
 
 
-def test_contests_end_with_the_window_except_of_what_answers_showed(case: Case) -> None:
+def test_contests_end_with_the_window_except_of_what_was_demanded(case: Case) -> None:
     at_time(deadline() + DEMAND_TIME - 1)
     case.demand(0)
     case.answer(0)
+    case.demand(2)
     at_time(deadline() + WINDOW - 1)
     with boa.env.anchor():
         case.contest(1)
     later(1)
     with boa.reverts("Disputes: too late to contest"):
         case.contest(1)
-    later(DEMAND_TIME - 2)
+    later(DEMAND_TIME - 1)
     case.contest(0)
+    with boa.env.anchor():
+        case.contest(2, by="platform_b")
+    case.contest(2, evidence=[])
+    case.market.oracle.open_window(CYCLE)
+    mine(CONFIG.window_blocks)
+    later(1)
+    for number in (0, 2):
+        with boa.reverts("AllocationOracle: no open window"):
+            case.contest(number, by="utility_b")
 
 
 # --- the last run ---
@@ -227,6 +240,49 @@ def test_the_last_seal_waits_for_its_contests(case: Case) -> None:
     assert case.figure(1).wh == 2_000
     with boa.reverts("AllocationOracle: no run to come"):
         case.agree(1)
+
+
+def test_the_last_seal_waits_for_the_newest_contest_of_a_side(case: Case) -> None:
+    """Its leaf is contested, then, when nobody shows it, its lack: the arbiters have their time for that one too."""
+    market = case.market
+    last_run(case)
+    case.demand(run=1)
+    case.contest(run=1)
+    first = boa.env.evm.patch.timestamp
+    later(DEMAND_TIME)
+    case.contest(run=1, by="platform_b", evidence=[])
+    second = boa.env.evm.patch.timestamp
+    with boa.env.anchor():  # a side counts once: its figure leaves nothing to wait for
+        case.agree(500)
+        at_time(deadline(1) + WINDOW + DEMAND_TIME)
+        market.oracle.seal(CYCLE)
+    for moment in (first + CONTEST_TIME, second + CONTEST_TIME - 1):
+        at_time(moment)
+        assert market.oracle.phase(CYCLE) == 6
+        with boa.reverts("AllocationOracle: window not over"):
+            market.oracle.seal(CYCLE)
+    with boa.env.anchor():
+        case.rule(600)
+        market.oracle.seal(CYCLE)
+        assert case.figure(1, run_shown=[]).wh == 600
+    later(1)
+    with boa.reverts("Disputes: too late to rule"):
+        case.rule(600)
+    market.oracle.seal(CYCLE)
+
+
+def test_a_contest_of_an_older_run_is_not_among_those_of_the_last(case: Case) -> None:
+    """Its figure leaves the count of the last run's contests as it is."""
+    market = case.market
+    case.contest(0)
+    last_run(case)
+    case.contest(1, by="platform_b", run=1)
+    case.agree(800)
+    at_time(deadline(1) + WINDOW)
+    with boa.reverts("AllocationOracle: window not over"):
+        market.oracle.seal(CYCLE)
+    case.agree(700, 1)
+    market.oracle.seal(CYCLE)
 
 
 def test_a_contest_of_both_runs_that_silence_ends(case: Case) -> None:

@@ -37,7 +37,8 @@ EDGES = (
     *("allocation honest", "allocation lying", "allocation withheld", "allocation double", "allocation empty"),
     *("allocation replaced", "allocation of a later run"),
     *("run 0 none->sealed", "run 1 none->sealed", "run 2 none->sealed"),
-    *("contest of a reading", "contest of a lack"),
+    *("contest of a reading", "contest of a lack", "contest after silence"),
+    *("demand in an older run's tree", "answer by an older run's tree"),
     # rows, their leaves, claims
     *("row agreed", "row early", "row attested honest", "row attested lying"),
     *("row none->pending", "row pending->published", "row pending->struck", "row pending->lapsed"),

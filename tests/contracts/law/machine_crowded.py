@@ -32,9 +32,11 @@ class CrowdedLaw(Law):
             self.apply_a_claim(rng)
 
     def dispute_run(self, rng: Random) -> None:
-        """Rows are agreed early or by the run before, leaves demanded and shown, a last reading contested."""
+        """Rows are agreed early or by the run before, leaves demanded, and shown or not, a last reading contested."""
         self.agree_rows(rng)
         for _ in range(3):
             self.demand_one(rng)
+        if self.unanswered() and rng.random() < 0.5:
+            self.keep_silent_about_one(rng)
         if self.law.inputs.run == self.law.inputs.last:
             self.contest_one(rng)

@@ -1,4 +1,4 @@
-"""Rules of utilities, watchers, signers and arbiters after delivery: allocations, proofs, demands, contests, seals."""
+"""Rules of utilities, watchers and cranks after delivery: allocations, proofs, seals."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any
 from hypothesis.stateful import precondition, rule
 
 from settlement import preimages
-from settlement.trade import Allocation, AllocationLeaf, Contest, Demand, FigureAgreement, Ruling, SilentDemand
+from settlement.trade import Allocation, AllocationLeaf
 from settlement.typed_data import struct_hash
 from tests.contracts.law.histogram import tally
-from tests.contracts.law.machine_base import FORGER, Base, pick, seeds, some, tree_of
+from tests.contracts.law.machine_base import FORGER, pick, seeds, tree_of
+from tests.contracts.law.machine_disputes import DisputeRules
 from tests.contracts.law.model_inputs import COMPLETE, DELIVERY, INTAKE, SEALABLE, WINDOW
-from tests.contracts.law.model_leaves import conflict, fault_by_rule, fault_by_trade, group_of, share
-from tests.contracts.law.world import CYCLE, TRADERS, arbiters_sign, signed
+from tests.contracts.law.model_leaves import MISSING, conflict, fault_by_rule, fault_by_trade, group_of, share
+from tests.contracts.law.world import CYCLE, signed
 
-ESTIMATED, MISSING = 1, 2
+ESTIMATED = 1
 LEAF_FIELDS = tuple(AllocationLeaf.__dataclass_fields__)
 DISPUTED = (WINDOW,)
 
 
-class InputRules(Base):
+class InputRules(DisputeRules):
     """What of the cycle is posted, marked and sealed."""
 
     def __init__(self) -> None:
@@ -206,149 +207,6 @@ class InputRules(Base):
                 "void by pair",
                 lambda: inputs.void_by(owner, run, fault, leaves[0]),
                 lambda: faults.void_by_pair(CYCLE, owner, *shown),
-            )
-
-    # --- disputes ---
-
-    def disputed(self, rng: Random) -> tuple[Any, int, str, Any] | None:
-        """A trade, one of its sides, one of its signers (seldom a stranger), a place."""
-        deal = self.some_deal(rng)
-        if deal is None:
-            return None
-        signers = [self.name(member) for member in deal.trade.signers]
-        member = rng.choice(TRADERS) if rng.random() < 0.05 else rng.choice(signers)
-        return deal, rng.randrange(2), member, self.some_place(deal, rng)
-
-    @precondition(lambda self: self.law.inputs.phase == WINDOW)
-    @rule(seed=seeds)
-    def demand(self, seed: int) -> None:
-        self.demand_one(Random(seed))
-
-    def demand_one(self, rng: Random) -> None:
-        """A signer wants to see the leaf of a side; somebody may show it at once."""
-        late = self.law.inputs.stage()[1] >= self.law.inputs.config.demand_time
-        drawn = None if late and rng.random() < 0.8 else self.disputed(rng)
-        if drawn is None:
-            return
-        deal, side, member, place = drawn
-        inputs = self.law.inputs
-        silent = None
-        if inputs.open_demands[member, inputs.run] >= inputs.config.open_demands:
-            open_sides = [key for key, marks in inputs.sides.items() if inputs.run in marks.unanswered]
-            silent = some(rng, open_sides) if rng.random() < 0.8 else None
-        statement = Demand(CYCLE, inputs.run, self.id(member), deal.digest, side)
-        key = self.key_or_not(member, rng)
-        done = self.act(
-            "demand",
-            lambda: inputs.demand(deal, place, member, key, side, statement.run, silent),
-            lambda: self.world.disputes.demand(
-                astuple(statement),
-                self.sign(key, statement),
-                [],
-                astuple(place),
-                astuple(deal.trade),
-                self.signature_of_utility(deal, side),
-                [astuple(SilentDemand(*silent))] if silent else [],
-            ),
-        )
-        if done and silent:
-            tally("demand beyond the limit of a silent utility")
-        if done and rng.random() < 0.4:
-            self.answer_one(rng)
-
-    @precondition(lambda self: any(self.law.inputs.run in one.unanswered for one in self.law.inputs.sides.values()))
-    @rule(seed=seeds)
-    def answer(self, seed: int) -> None:
-        self.answer_one(Random(seed))
-
-    def answer_one(self, rng: Random) -> None:
-        """Anyone shows a demanded leaf; seldom one that nobody demanded."""
-        inputs = self.law.inputs
-        run = inputs.run
-        asked = [key for key, marks in inputs.sides.items() if run in marks.unanswered]
-        if rng.random() < 0.1:
-            asked = list(inputs.sides)
-        digest, side = rng.choice(asked)
-        deal = self.law.trades.deals[digest]
-        own = inputs.own(deal, side, run)
-        if not own:
-            tally("demand of a leaf that is not there")
-            return
-        shown = self.shown(deal.utility(side), run, rng.choice(own))
-        self.act(
-            "answer demand",
-            lambda: inputs.answer(deal, side, run),
-            lambda: self.world.disputes.answer(CYCLE, astuple(deal.trade), side, astuple(shown)),
-        )
-
-    @precondition(lambda self: self.law.inputs.phase == WINDOW)
-    @rule(seed=seeds)
-    def contest(self, seed: int) -> None:
-        self.contest_one(Random(seed))
-
-    def contest_one(self, rng: Random) -> None:
-        """A signer says that a side's reading is wrong, or lacks; mostly that ends with a figure."""
-        drawn = self.disputed(rng)
-        if drawn is None:
-            return
-        deal, side, member, place = drawn
-        inputs = self.law.inputs
-        newest = inputs.newest(deal.utility(side))
-        own = inputs.own(deal, side, newest) if newest is not None else []
-        shown = [self.shown(deal.utility(side), newest, own[0])] if own and newest is not None else []
-        statement = Contest(CYCLE, inputs.run, self.id(member), deal.digest, side, b"\5" * 32)
-        key = self.key_or_not(member, rng)
-        done = self.act(
-            "contest",
-            lambda: inputs.contest(deal, place, member, key, side, statement.run, shown[0].leaf if shown else None),
-            lambda: self.world.disputes.contest(
-                astuple(statement),
-                self.sign(key, statement),
-                [],
-                astuple(place),
-                astuple(deal.trade),
-                self.signature_of_utility(deal, side),
-                [astuple(one) for one in shown],
-            ),
-        )
-        if done:
-            tally("contest of a reading" if shown and shown[0].leaf.status != MISSING else "contest of a lack")
-            if rng.random() < 0.6:
-                self.end_one(rng)
-
-    @precondition(lambda self: any(one.contested_at is not None for one in self.law.inputs.sides.values()))
-    @rule(seed=seeds)
-    def end_contest(self, seed: int) -> None:
-        self.end_one(Random(seed))
-
-    def end_one(self, rng: Random) -> None:
-        """All signers agree, or the arbiters rule."""
-        inputs = self.law.inputs
-        open_sides = [key for key, one in inputs.sides.items() if one.contested_at is not None and not one.figure]
-        pool = open_sides if open_sides and rng.random() < 0.85 else list(inputs.sides)
-        digest, side = rng.choice(pool)
-        deal = self.law.trades.deals[digest]
-        wh = rng.choice((0, deal.contracted // 2, deal.contracted, deal.contracted, deal.contracted + 1))
-        if rng.random() < 0.5:
-            agreement = FigureAgreement(CYCLE, digest, side, wh)
-            signers = [self.name(member) for member in deal.trade.signers]
-            if any(self.key(name) is None for name in signers):
-                return
-            self.act(
-                "agree on a figure",
-                lambda: inputs.record(deal, side, wh, ruled=False),
-                lambda: self.world.disputes.agree(
-                    astuple(agreement), astuple(deal.trade), [self.world.sign(name, agreement) for name in signers], []
-                ),
-            )
-        else:
-            ruling = Ruling(CYCLE, digest, side, wh)
-            self.act(
-                "rule on a figure",
-                lambda: inputs.record(deal, side, wh, ruled=True),
-                lambda: self.world.disputes.rule(
-                    astuple(ruling), astuple(deal.trade), *arbiters_sign(self.world, ruling)
-                ),
             )
 
     # --- seals ---

@@ -258,7 +258,7 @@ class Inputs:
             raise Refused("Disputes: too late to demand")
         if run in marks.demanded:
             raise Refused("Disputes: demanded already")
-        if (deal.utility(side), run) not in self.posted:
+        if self.newest(deal.utility(side)) is None:
             raise Refused("Disputes: nothing posted")
         if self.open_demands[member, run] >= self.config.open_demands:
             if silent is None:
@@ -274,19 +274,19 @@ class Inputs:
         self.demand_made = True
         self.accumulate(DEMAND, run, preimages.side_key(deal.digest, side))
 
-    def answer(self, deal: Deal, side: int, run: int) -> None:
+    def answer(self, deal: Deal, side: int, shown_run: int) -> None:
         """Somebody shows the side's leaf in the tree of a run."""
         phase, _ = self.stage()
         if phase != WINDOW:
             raise Refused("AllocationOracle: no open window")
-        if run != self.run:
-            raise Refused("Disputes: another run")
-        marks = self.side(deal.digest, side)
+        run, marks = self.run, self.side(deal.digest, side)
         if run not in marks.demanded or run in marks.answered:
             raise Refused("Disputes: nothing to answer")
         time, member = marks.demanded[run]
         if self.clock.since(time) >= self.config.demand_time:
             raise Refused("Disputes: too late to answer")
+        if shown_run != self.newest(deal.utility(side)):
+            raise Refused("Disputes: not the newest tree")
         marks.answered.add(run)
         marks.unanswered.discard(run)
         self.open_demands[member, run] -= 1
@@ -295,6 +295,13 @@ class Inputs:
     def newest(self, utility: bytes) -> int | None:
         """The newest run in which a utility posted."""
         return max((run for owner, run in self.posted if owner == utility), default=None)
+
+    def is_withheld(self, marks: Side, newest: int) -> bool:
+        """Whether the last demand for a side's leaf in the tree of run `newest` was not answered in its time."""
+        asked = max((run for run in marks.demanded if run >= newest), default=None)
+        if asked is None or asked in marks.answered:
+            return False
+        return self.clock.since(marks.demanded[asked][0]) >= self.config.demand_time
 
     def contest(
         self,
@@ -309,12 +316,12 @@ class Inputs:
         """`leaf` is the side's in the newest tree, None where none is shown."""
         elapsed = self._disputed(deal, place, member, key, side, run)
         marks = self.side(deal.digest, side)
-        if elapsed >= self.config.window and run not in marks.answered:
+        if elapsed >= self.config.window and run not in marks.demanded:
             raise Refused("Disputes: too late to contest")
         if marks.figure:
             raise Refused("Disputes: figure recorded")
         newest = self.newest(deal.utility(side))
-        if leaf is None and newest is not None and newest not in marks.unanswered:
+        if leaf is None and newest is not None and not self.is_withheld(marks, newest):
             raise Refused("Disputes: leaf not shown")
         is_read = leaf is not None and leaf.status != 2
         subject = int.from_bytes(preimages.allocation_leaf(leaf)) >> 80 if leaf and is_read else run + 1
@@ -325,7 +332,7 @@ class Inputs:
         marks.subject = subject
         self.contests[member] += 1
         marks.contested_at = self.clock.now
-        if run == self.last and run not in marks.contested:
+        if run == self.last:
             self.last_contests.add((deal.digest, side))
             self.last_contested_at = self.clock.now
         marks.contested.add(run)

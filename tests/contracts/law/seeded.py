@@ -206,7 +206,7 @@ BUGS = (
     Bug(
         "an answer's open demand stays counted",
         "Disputes.vy",
-        "self.open_demands[self.demanded_by[found.key][shown.run]][cycle][shown.run] -= 1",
+        "self.open_demands[self.demanded_by[found.key][run]][cycle][run] -= 1",
         "pass",
         ("Disputes",),
     ),
