@@ -44,8 +44,8 @@ def page(measured: Sequence[Measured], complete: bool) -> str:
     lines = [
         "# Gas",
         "",
-        "Written by `make bench-gas`; the tests fail when an operation costs over 5 % more than in"
-        " [tests/contracts/gas.json](../tests/contracts/gas.json), or more than its target.",
+        "Written by `make bench-gas`, which fails, as the tests do for one size of each operation, where one costs over"
+        " 5 % more than in [tests/contracts/gas.json](../tests/contracts/gas.json), or more than its target.",
         "",
         f"Vyper {vyper.__version__.split('+')[0]}, `-O gas`, EVM {gas.EVM}. Each figure is of one transaction with cold"
         " storage, per unit (call, row or leaf): 21 000 base and calldata included, refunds deducted. A level is one"

@@ -1,4 +1,4 @@
-"""Rules of council, guardian and cold keys: pauses, suspensions, roles, rotated and compromised keys, removal."""
+"""Rules of council, guardian and cold keys: pauses, suspensions, roles, rotated and compromised keys."""
 
 from __future__ import annotations
 
