@@ -65,7 +65,7 @@ def test_every_function_of_the_abi_is_told(contract: str) -> None:
 
 def test_every_parameter_has_its_bounds() -> None:
     assert list(bounds()) == [*Config.__dataclass_fields__]
-    assert bounds()["close_limit"] == "last deadline + 1 d .. 730 d"
+    assert bounds()["close_limit"] == "latest seal + 1 d .. 730 d"
     rows = dict(line.split(" | ")[0:2] for line in TEXT.splitlines() if line.startswith("| `") and " | " in line)
     assert rows["| `run_deadlines`"] == "12 h, 14 d, 45 d, 120 d"
     assert rows["| `anchor`"] == "1970-01-01T18:30:00Z"
