@@ -156,9 +156,11 @@ class _Trades:
             return fault
         if tuple(one.member for one in row.signatures) != row.trade.signers:
             return OTHER_SIGNERS
-        with_locks = TradeLocks(row.digest, evidence.commitments[row.number].locks)
-        locks_digest = self.context.domain.digest(with_locks)
-        for one in row.signatures if is_registered else ():  # the chain judged them; the file's may be others
+        if not is_registered:
+            return None
+        # The chain judged a registered trade's signatures; the file's may be others.
+        locks_digest = self.context.domain.digest(TradeLocks(row.digest, evidence.commitments[row.number].locks))
+        for one in row.signatures:
             signed = locks_digest if one.member in row.trade.platforms else row.digest
             key = typed_data.recover(signed, one.signature)
             if key is None or not evidence.had_key(one.member, key, record.committed_at, self.config.key_grace):

@@ -65,6 +65,8 @@ class Model:
 
     set_off: int
     due_time: int
+    # How long after its close a cycle's locks wait, by the parameters of the cycle.
+    rest: int = REST
     free: Counter[str] = field(default_factory=Counter)
     sequence: Counter[str] = field(default_factory=Counter)
     payments: Counter[str] = field(default_factory=Counter)
@@ -110,7 +112,7 @@ class Model:
 
     def release(self, cycle: int, payer: str, payee: str, closed_for: int, stage: int) -> None:
         pair = self.pair(cycle, payer, payee)
-        if closed_for < REST:
+        if closed_for < self.rest:
             raise Refused("SettlementEscrow: cycle not closed for long")
         if stage in (1, 2):
             raise Refused("SettlementEscrow: a row is pending")

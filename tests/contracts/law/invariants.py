@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import combinations
+from typing import Any
 
 from hypothesis.stateful import invariant
 
@@ -15,7 +16,7 @@ from tests.contracts.law.machine_base import Base, tree_of
 from tests.contracts.law.model_inputs import Side
 from tests.contracts.law.model_rows import Standing
 from tests.contracts.law.storage import word
-from tests.contracts.law.world import CYCLE, END, TRADERS
+from tests.contracts.law.world import ATTESTORS, CYCLE, END, TRADERS
 from tests.contracts.money_model import PairState
 from tests.contracts.settling import Pair as Word
 
@@ -24,6 +25,7 @@ PAIRS = tuple((payer, payee) for payer in TRADERS for payee in TRADERS if payer 
 
 AMOUNT = 2**96 - 1
 CURTAILED = 1 << 64  # TradeBook: beside the lowest figure of a curtailed trade
+PAYOUTS = range(4)  # numbers of a member's payout addresses
 APPLIED = 1  # Settlement: in place of the first claim of a trade and run
 
 
@@ -36,6 +38,12 @@ def pair_key(payer: bytes, payee: bytes) -> bytes:
 def number(value: bytes) -> int:
     """A word as storage has it."""
     return int.from_bytes(value, "big")
+
+
+def announced(registry: Any, name: str, member: bytes, now: int) -> str:
+    """Of an address that another may replace from a time on, the one in force."""
+    current, following, valid_from = (word(registry, name, member, at=place) for place in range(3))
+    return f"0x{following if valid_from and now >= valid_from else current:040x}"
 
 
 class Invariants(Base):
@@ -71,14 +79,16 @@ class Invariants(Base):
 
     @invariant()
     def pairs_are_as_applied(self) -> None:
-        """For every pair: paid + owed - owed back = applied; lock, applied, version and run are the model's."""
+        """For every pair: what events told, paid + owed - owed back, = applied; lock, applied, version and run are
+        the model's."""
         for pair in PAIRS:
             expected = self.law.money.pairs.get((CYCLE, *pair), PairState())
             found = word(self.world.escrow, "pair", CYCLE, self.id(pair[0]), self.id(pair[1]))
             assert found & 2**192 - 1 == expected.lock | expected.applied << 96, pair
             standing = self.law.rows.pairs.get(pair, Standing())
             assert found >> 192 == standing.word, (pair, Word.of(found))
-            assert expected.paid + expected.owed - expected.owed_back == expected.applied
+            paid, owed, owed_back = (self.told[*pair, moved] for moved in ("paid", "owed", "owed_back"))
+            assert paid + owed - owed_back == found >> 96 & AMOUNT, pair
 
     @invariant()
     def members_net_to_zero(self) -> None:
@@ -228,24 +238,38 @@ class Invariants(Base):
 
     @invariant()
     def governance_moves_no_money(self) -> None:
-        """Payout addresses and cold keys are the members' own; money that left is at the payout addresses."""
+        """Payout addresses are what the members' cold keys said last; money that left is where they were then."""
+        for address, amount in self.law.received.items():
+            assert word(self.world.token, "balanceOf", address) == amount
+        assert sum(self.law.received.values()) == self.law.tokens_out
         for name in TRADERS:
-            who = self.world.members[name]
-            assert word(self.world.registry, "payouts", who.id) == int(who.payout, 16)
-            assert word(self.world.token, "balanceOf", who.payout) == self.law.money.paid_out[name]
+            who, now = self.world.members[name], self.law.clock.now
+            assert announced(self.world.registry, "payouts", who.id, now) == self.law.members[name].payout.at(now)
+            assert (
+                sum(self.law.received[self.world.payout(name, one)] for one in PAYOUTS)
+                == (self.law.money.paid_out[name])
+            )
             assert word(self.world.escrow, "accounts", who.id) >> 96 == self.law.money.sequence[name]
             assert word(self.world.obligations, "payment_sequence", who.id) == self.law.money.payments[name]
 
     @invariant()
     def keys_are_the_members_own(self) -> None:
-        """Hot key, roles and suspension of every member are what its cold key and the council said last."""
+        """Keys, roles and suspension of every member are what its cold key and the council said last; so is who
+        attests."""
         for name in TRADERS:
             standing = word(self.world.registry, "timeline.standing", self.id(name))
             person = self.law.members[name]
+            assert bool(standing >> 224 & 1) == person.is_member
+            cold = announced(self.world.registry, "cold_keys", self.id(name), self.law.clock.now)
+            assert cold == person.cold.at(self.law.clock.now)
             assert standing & 2**160 - 1 == int(self.law.members.hot_address(name), 16)
             assert standing >> 208 & 0xFFFF == person.roles[-1][1]
             assert bool(standing >> 225 & 1) == person.suspended
-            assert word(self.world.registry, "cold_sequence", self.id(name)) == person.key_changes
+            assert word(self.world.registry, "cold_sequence", self.id(name)) == person.cold_words
+        members = self.law.members
+        assert word(self.world.registry, "attestor_set.quorum") == members.quorum
+        seated = [word(self.world.registry, "timeline.seats", self.id(name)) for name in ATTESTORS]
+        assert seated == [members.attestors.index(one) + 1 if one in members.attestors else 0 for one in ATTESTORS]
         pause_ends = word(self.world.registry, "pausing.newest_pause") >> 64 & 2**64 - 1
         assert (self.law.clock.now < pause_ends) == self.law.clock.paused
 

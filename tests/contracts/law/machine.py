@@ -9,12 +9,11 @@ from hypothesis.stateful import initialize, precondition, rule
 from tests.contracts.law.histogram import tally
 from tests.contracts.law.invariants import Invariants
 from tests.contracts.law.machine_base import pick, seeds
-from tests.contracts.law.machine_council import CouncilRules
+from tests.contracts.law.machine_silence import SilenceRules
 from tests.contracts.law.machine_trades import TradeRules
-from tests.contracts.law.machine_watch import WatchRules
 from tests.contracts.law.model_inputs import INTAKE, RULING, SEALABLE, WINDOW
 from tests.contracts.law.model_rows import PUBLISHED
-from tests.contracts.law.world import DAY, END
+from tests.contracts.law.world import DAY, END, HOUR, SLOTS
 
 # How far an example is played before its steps begin: commitments, posted, in the window, sealed runs, closed.
 STAGES = {
@@ -31,7 +30,7 @@ STAGES = {
 }
 
 
-class Law(TradeRules, WatchRules, CouncilRules, Invariants):
+class Law(TradeRules, SilenceRules, Invariants):
     """Everybody acts, in any order."""
 
     stages = STAGES
@@ -46,6 +45,8 @@ class Law(TradeRules, WatchRules, CouncilRules, Invariants):
         self.watched = rng.random() < 0.85
         stage = pick(rng, self.stages)
         tally(f"begins {stage}")
+        if rng.random() < 0.15:
+            self.set_config(rng)
         if stage == "fresh":
             return
         for _ in range(rng.choice((2, 3, 4))):
@@ -54,6 +55,9 @@ class Law(TradeRules, WatchRules, CouncilRules, Invariants):
             self.curtail_one(rng)
         if stage == "committed" or not self.law.trades.commitments:
             return
+        if rng.random() < 0.35:
+            self.move(SLOTS[-1] + rng.choice((0, 1, HOUR)) - self.law.clock.now)
+            self.curtail_one(rng)
         self.move(END + 1 - self.law.clock.now)
         sealed = {"posted": 0, "window": 0, "sealed 1": 1, "window 2": 1, "sealed 2": 2, "window 3": 2}.get(stage, 3)
         for _ in range(sealed):
@@ -64,13 +68,20 @@ class Law(TradeRules, WatchRules, CouncilRules, Invariants):
                 self.until(WINDOW)
         run = self.law.inputs.run - 1
         if run >= 0 and any(self.stands_twice(deal, run) for deal in self.law.trades.deals.values()):
-            self.make_claim(rng, newest=True)
-            if self.watched:
-                self.watch()
+            self.claim_what_stands_twice(rng, run)
         if stage == "closed":
             if self.watched:
                 self.watch()
             self.move(self.law.inputs.config.close_delay + rng.choice((1, 3 * DAY)))
+
+    def claim_what_stands_twice(self, rng: Random, run: int) -> None:
+        """Before anybody has marked it; then somebody does."""
+        for deal in list(self.law.trades.deals.values()):
+            if self.stands_twice(deal, run):
+                self.claim_trade(rng, deal)
+        if self.watched or rng.random() < 0.5:
+            self.watch_trees()
+            self.watch_claims()
 
     def agree_rows(self, rng: Random) -> None:
         """What is owed back then falls due against what fell due before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple
 from random import Random
@@ -22,7 +23,8 @@ from tests.contracts.law.model_rows import PUBLISHED, TO_PUBLISH
 from tests.contracts.law.model_trades import Deal
 from tests.contracts.law.world import CONFIG, END, HOUR, PLATFORMS, SLOTS, UTILITIES, Signature, World, signed
 from tests.contracts.market import at_time
-from tests.contracts.money import REST, SILENCE
+from tests.contracts.money import SILENCE
+from tests.contracts.settling import events
 
 seeds = st.integers(0, 2**48)
 # Signs where a member should have.
@@ -49,7 +51,8 @@ class Base(RuleBasedStateMachine):
         self.records: dict[tuple[object, ...], Claim] = {}
         # Whether one honest watcher, and the payers of wrong rows, act in all windows.
         self.watched = True
-        self.money_before: dict[str, int] = {}
+        # By payer and payee: paid, owed, owed back, as events told.
+        self.told: Counter[tuple[str, str, str]] = Counter()
         self.losers: set[str] = set()
 
     def teardown(self) -> None:
@@ -80,6 +83,14 @@ class Base(RuleBasedStateMachine):
     def sign(self, key: bytes | None, value: object) -> Signature:
         """A signature by a key; by somebody else's where there is none."""
         return signed(key or FORGER, self.world.domain.digest(value))
+
+    def take_note(self, kind: str) -> list[dict[str, Any]]:
+        """The last call's events of what was applied, added to what was told so far."""
+        found = events(self.world.settlement, kind)
+        for event in found:
+            for moved in ("paid", "owed", "owed_back"):
+                self.told[self.name(event["payer"]), self.name(event["payee"]), moved] += event.get(moved, 0)
+        return found
 
     def key(self, name: str) -> bytes | None:
         """A member's hot key of now."""
@@ -137,7 +148,7 @@ class Base(RuleBasedStateMachine):
         spans += [config.claim_window - law.clock.since(one.claimed_at) for one in law.claims.pending.values()]
         if inputs.is_complete:
             spans.append(config.close_delay + 1 - law.clock.since(inputs.sealed[-1][0]))
-            spans.append(config.close_delay + REST - law.clock.since(inputs.sealed[-1][0]))
+            spans.append(config.close_delay + law.money.rest - law.clock.since(inputs.sealed[-1][0]))
         spans += [debt.due_at + 1 - now for debt in law.money.debts if debt.open]
         spans += [one.notified_at + SILENCE - now for one in law.money.references.values() if one.live]
         return sorted({span for span in spans if span > 0})

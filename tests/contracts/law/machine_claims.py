@@ -14,7 +14,7 @@ from tests.contracts.law.machine_base import Base, seeds, some
 from tests.contracts.law.model_claims import Pending, Shown
 from tests.contracts.law.model_trades import Deal
 from tests.contracts.law.world import CYCLE
-from tests.contracts.settling import claim_from, events
+from tests.contracts.settling import claim_from
 
 
 class ClaimRules(Base):
@@ -82,10 +82,14 @@ class ClaimRules(Base):
         beside = bool(claimed) and rng.random() < 0.45
         preferred = claimed if beside else preferred
         deal = some(rng, preferred) if rng.random() < 0.85 else self.some_deal(rng)
-        if deal is None:
-            return
+        if deal and self.claim_trade(rng, deal, 0.0 if newest and not beside else 0.55) and rng.random() < 0.5:
+            self.make_claim(rng, newest)
+
+    def claim_trade(self, rng: Random, deal: Deal, careless: float = 0.0) -> bool:
+        """One trade, by figures shown so carelessly; whether that is a claim."""
+        run = self.law.inputs.run - 1
         place = self.some_place(deal, rng)
-        shown = self.claimable(deal, run, rng, 0.0 if newest and not beside else 0.55)
+        shown = self.claimable(deal, run, rng, careless)
         done = self.act(
             "claim",
             lambda: self.law.claims.claim(deal, place, shown),
@@ -101,8 +105,7 @@ class ClaimRules(Base):
             tally("claim none->pending")
             if len(self.law.claims.rivals(claim)) > 1:
                 tally("claim beside a pending one")
-            if rng.random() < 0.5:
-                self.make_claim(rng, newest)
+        return done is not None
 
     @precondition(lambda self: self.law.claims.pending)
     @rule(seed=seeds)
@@ -136,7 +139,7 @@ class ClaimRules(Base):
             tally("claim pending->ended by another")
         applied = [
             ((self.name(event["payer"]), self.name(event["payee"])), event["claimed_sum"])
-            for event in events(self.world.settlement, "ClaimApplied")
+            for event in self.take_note("ClaimApplied")
         ]
         assert applied == done[0]
         if self.watched:

@@ -6,6 +6,7 @@ from random import Random
 from typing import ClassVar
 
 from tests.contracts.law.machine import Law
+from tests.contracts.law.machine_inputs import WAYS
 from tests.contracts.law.model_inputs import WINDOW
 from tests.contracts.law.world import NARROW, PLATFORMS, UTILITIES
 
@@ -16,6 +17,7 @@ class CrowdedLaw(Law):
     config = NARROW
     platforms = PLATFORMS[:2]
     utilities = UTILITIES[:1]
+    ways: ClassVar = {**WAYS, "double": 9.0}
     stages: ClassVar = {"sealed 1": 4.0, "window 2": 1.0, "sealed 2": 3.0, "window 3": 1.0, "sealed 3": 5.0}
 
     def play_begin(self, rng: Random) -> None:
@@ -23,6 +25,7 @@ class CrowdedLaw(Law):
         super().play_begin(rng)
         if not self.law.inputs.run or self.law.inputs.phase == WINDOW:
             return
+        self.claim_what_stands_twice(rng, self.law.inputs.run - 1)
         for _ in range(4):
             self.make_claim(rng, newest=True)
         if self.watched:

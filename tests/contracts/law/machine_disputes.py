@@ -87,7 +87,7 @@ class DisputeRules(Base):
         silent = None
         if inputs.open_demands[member, inputs.run] >= inputs.config.open_demands:
             silent = some(rng, self.unanswered()) if rng.random() < 0.8 else None
-        statement = Demand(CYCLE, inputs.run, self.id(member), deal.digest, side)
+        statement = Demand(CYCLE, inputs.run + (rng.random() < 0.03), self.id(member), deal.digest, side)
         key = self.key_or_not(member, rng)
         done = self.act(
             "demand",
@@ -176,7 +176,7 @@ class DisputeRules(Base):
         is_kept_back = rng.random() < (0.5 if (deal.digest, side) in withheld else 0.1)
         own = inputs.own(deal, side, newest) if newest is not None and not is_kept_back else []
         shown = [self.shown(deal.utility(side), newest, own[0])] if own and newest is not None else []
-        statement = Contest(CYCLE, inputs.run, self.id(member), deal.digest, side, b"\5" * 32)
+        statement = Contest(CYCLE, inputs.run + (rng.random() < 0.03), self.id(member), deal.digest, side, b"\5" * 32)
         key = self.key_or_not(member, rng)
         done = self.act(
             "contest",

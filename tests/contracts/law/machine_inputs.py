@@ -21,11 +21,14 @@ from tests.contracts.law.world import CYCLE, signed
 
 ESTIMATED = 1
 LEAF_FIELDS = tuple(AllocationLeaf.__dataclass_fields__)
-DISPUTED = (WINDOW,)
+WAYS = {"honest": 6.0, "lying": 2.0, "withheld": 1.2, "double": 3.4, "lazy": 0.5}
 
 
 class InputRules(DisputeRules):
     """What of the cycle is posted, marked and sealed."""
+
+    # How utilities state what their meters gave to whom.
+    ways = WAYS
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +49,7 @@ class InputRules(DisputeRules):
         """A utility's statement: honest, lazy, lying in one field, without a leaf, with one twice."""
         inputs, run = self.law.inputs, self.law.inputs.run
         leaves = self.honest_leaves(rng, utility)
-        way = pick(rng, {"honest": 6, "lying": 2, "withheld": 1.2, "double": 3.4, "lazy": 0.5})
+        way = pick(rng, self.ways)
         if leaves and way != "honest":
             leaves = self.dishonest(rng, way, leaves)
         standing = inputs.posted.get((self.id(utility), run))
@@ -144,16 +147,18 @@ class InputRules(DisputeRules):
 
     # --- faults ---
 
-    @precondition(lambda self: self.law.inputs.posted and self.law.inputs.phase == WINDOW)
+    @precondition(lambda self: self.law.inputs.posted)
     @rule(seed=seeds)
     def prove_fault(self, seed: int) -> None:
-        """Anyone proves what is provable; where nothing is, a proof fails."""
+        """Anyone proves what is provable; where nothing is, or it is not the time, a proof fails."""
         rng = Random(seed)
         inputs = self.law.inputs
+        if inputs.phase != WINDOW and rng.random() < 0.9:
+            return
         choices = [
             (owner, run, way, indexes)
             for owner, run in inputs.posted
-            if run == inputs.run
+            if run == inputs.run or inputs.phase != WINDOW
             for way, indexes in inputs.faults(owner, run)
         ]
         if choices and rng.random() < 0.85:
@@ -216,7 +221,9 @@ class InputRules(DisputeRules):
     def crank(self, seed: int) -> None:
         """Anybody does what time allows."""
         rng = Random(seed)
-        if self.law.inputs.phase == WINDOW and (not self.law.inputs.opened or rng.random() < 0.1):
+        if rng.random() < 0.02 or (
+            self.law.inputs.phase == WINDOW and (not self.law.inputs.opened or rng.random() < 0.1)
+        ):
             self.open_window()
         elif self.law.inputs.phase == SEALABLE or rng.random() < 0.2:
             self.seal()

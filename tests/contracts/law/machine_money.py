@@ -29,6 +29,7 @@ class MoneyRules(Base):
     def __init__(self) -> None:
         super().__init__()
         self.mood = HONEST
+        # The address that the token does not serve.
         self.victim = ""
         self.references = 0
 
@@ -46,12 +47,17 @@ class MoneyRules(Base):
     def turn_token(self, rng: Random) -> None:
         """The token turns hostile, mostly for a while only."""
         self.mood = rng.choice((HONEST, HONEST, FALSE, BLOCKING, REENTERING)) if self.mood == HONEST else HONEST
-        self.victim = rng.choice(TRADERS)
-        self.world.token.turn(self.mood, self.world.members[self.victim].payout, self.world.escrow.address)
+        name = rng.choice(TRADERS)
+        self.victim = self.payout(name)
+        self.world.token.turn(self.mood, self.victim, self.world.escrow.address)
         tally(f"token mood {self.mood}")
         if self.mood != HONEST:
             self.deposit(rng)
-            self.withdraw(rng, self.victim if rng.random() < 0.5 else None)
+            self.withdraw(rng, name if rng.random() < 0.7 else None)
+
+    def payout(self, name: str) -> str:
+        """Where a member's money goes now."""
+        return self.law.members[name].payout.at(self.law.clock.now)
 
     def token_refusal(self, receiver: str, otherwise: str) -> str | None:
         """What a hostile token does to a transfer; an empty text for a revert without reason."""
@@ -72,17 +78,24 @@ class MoneyRules(Base):
         return True
 
     def deposit(self, rng: Random) -> None:
-        """Somebody pays in for a member."""
+        """A stranger pays in for a member."""
         name, amount = rng.choice(TRADERS), rng.choice((1, 10_000, 3_000_000))
 
         def on_chain() -> None:
-            with boa.env.prank(self.world.council):
+            with boa.env.prank(self.world.stranger):
                 self.world.escrow.deposit(self.id(name), amount)
 
-        self.world.token.mint(self.world.council, amount)
-        if self.hostile("deposit", "SettlementEscrow: deposit refused by token", "", on_chain):
+        def in_model() -> None:
+            if not self.law.members[name].is_member:
+                raise Refused("SettlementEscrow: member unknown")
+            self.law.money.deposit(name, amount)
+
+        self.world.token.mint(self.world.stranger, amount)
+        if self.law.members[name].is_member and self.hostile(
+            "deposit", "SettlementEscrow: deposit refused by token", "", on_chain
+        ):
             return
-        if self.act("deposit", lambda: self.law.money.deposit(name, amount), on_chain):
+        if self.act("deposit", in_model, on_chain):
             self.law.tokens_in += amount
 
     def withdraw(self, rng: Random, name: str | None = None) -> None:
@@ -94,8 +107,15 @@ class MoneyRules(Base):
         if figure == free and free > 10**7 and rng.random() < 0.8:
             figure = 10**6
         sequence = self.law.money.sequence[name] + (1 if rng.random() < 0.05 else 0)
+        self.withdraw_as(name, figure, sequence, self.key_or_not(name, rng))
+
+    def withdraw_all(self, name: str) -> None:
+        """What is free, by the member's own key."""
+        self.withdraw_as(name, self.law.money.free[name], self.law.money.sequence[name], self.key(name))
+
+    def withdraw_as(self, name: str, figure: int, sequence: int, key: bytes | None) -> None:
+        """By a request of this figure and sequence, under this key."""
         said = Withdrawal(self.id(name), figure, sequence)
-        key = self.key_or_not(name, rng)
 
         def in_model() -> None:
             self.signed_by(name, key, "SettlementEscrow: not signed by member")
@@ -104,11 +124,21 @@ class MoneyRules(Base):
         def on_chain() -> None:
             self.world.escrow.withdraw(astuple(said), self.sign(key, said), [])
 
-        willing = self.law.members.signs(name, key) and figure <= free and sequence == self.law.money.sequence[name]
-        if willing and self.hostile("withdraw", "SettlementEscrow: payout refused by token", name, on_chain):
+        payout = self.payout(name)
+        willing = (
+            self.law.members.signs(name, key)
+            and figure <= self.law.money.free[name]
+            and sequence == self.law.money.sequence[name]
+        )
+        if willing and self.hostile("withdraw", "SettlementEscrow: payout refused by token", payout, on_chain):
             return
         if self.act("withdraw", in_model, on_chain, losers=[name]):
             self.law.tokens_out += figure
+            self.law.received[payout] += figure
+            if payout != self.world.members[name].payout:
+                tally("withdrawal to another payout address")
+            if not self.law.members[name].is_member:
+                tally("withdrawal of a removed member")
             if self.law.members[name].suspended:
                 tally("withdrawal of a suspended member")
             if self.law.clock.paused:
@@ -139,7 +169,7 @@ class MoneyRules(Base):
             return
         pair = rng.choice(due or owed) if rng.random() < 0.9 else tuple(rng.sample(TRADERS, 2))
         by_member = rng.random() < 0.7 and self.key(pair[0]) is not None
-        sender = self.law.members.hot_address(pair[0]) if by_member else self.world.council
+        sender = self.law.members.hot_address(pair[0]) if by_member else self.world.stranger
         open_before = sum(debt.open for debt in self.law.money.debts)
         before = len(self.law.money.debts)
         done = self.act(
@@ -286,7 +316,11 @@ class MoneyRules(Base):
         if not closed_for and rng.random() < 0.9:
             return
         locked = [pair for (_, *pair), state in self.law.money.pairs.items() if state.lock]
-        payer, payee = rng.choice(locked) if locked and rng.random() < 0.9 else rng.sample(TRADERS, 2)
+        self.release_one(*(rng.choice(locked) if locked and rng.random() < 0.9 else rng.sample(TRADERS, 2)))
+
+    def release_one(self, payer: str, payee: str) -> bool:
+        """Anybody gives a lock back that nothing can use any more; whether there was one."""
+        closed_for = self.law.inputs.closed_for()
         done = self.act(
             "release",
             lambda: self.law.money.release(CYCLE, payer, payee, closed_for, self.law.rows.stage((payer, payee))),
@@ -294,6 +328,7 @@ class MoneyRules(Base):
         )
         if done:
             tally("lock closed->released")
+        return done is not None
 
     # --- statements ---
 

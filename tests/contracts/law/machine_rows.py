@@ -15,7 +15,7 @@ from settlement.trade import FlowLeaf, Row, RowAttestation
 from tests.contracts.law.histogram import tally
 from tests.contracts.law.machine_base import FORGER, Base, pick, seeds, some
 from tests.contracts.law.model_rows import DEAD, NO_ROW, PUBLISHED, TO_PUBLISH, Pair, Pending, tree_hashes
-from tests.contracts.law.world import ATTESTORS, CYCLE, TRADERS
+from tests.contracts.law.world import CYCLE, TRADERS
 from tests.contracts.settling import events
 
 
@@ -95,7 +95,7 @@ class RowRules(Base):
         if busy and rng.random() < 0.3:
             drawn[0] = rng.choice(busy)
         newer = [pair for pair in self.pending_rows((TO_PUBLISH, PUBLISHED)) if self.pending(pair).row.run]
-        if newer and rng.random() < 0.5:
+        if newer and rng.random() < 0.65:
             drawn = [drawn[0], rng.choice(newer), *drawn[1:]]
         # What two lower again is owed back, and set off against what fell due.
         owing = [pair for (_, *pair), one in self.law.money.pairs.items() if one.owed > one.owed_back]
@@ -106,9 +106,11 @@ class RowRules(Base):
         for pair in dict.fromkeys(drawn):
             standing = self.law.rows.pair(pair)
             lowest = max(0, standing.runs - 1)
-            run = rng.randrange(sealed) if rng.random() < 0.2 and sealed else max(lowest, sealed - 1)
+            run = rng.randrange(sealed) if rng.random() < 0.3 and sealed else max(lowest, sealed - 1)
             # What both have signed of an older run is brought when a quorum says something else.
-            if pair in newer and rng.random() < 0.6:
+            if standing.runs > 1 and rng.random() < 0.25:
+                run = rng.randrange(standing.runs - 1)
+            if pair in newer and rng.random() < 0.7:
                 run = rng.randrange(lowest, max(lowest + 1, self.pending(pair).row.run))
             version = standing.highest + rng.choice((1, 1, 1, 2, 1_000))
             wrong = pick(rng, {"": 12, "old version": 1, "far ahead": 1, "early": 1, "inputs": 1, "forged": 2})
@@ -141,13 +143,17 @@ class RowRules(Base):
         if done is None:
             return
         reasons, applied = done
-        assert applied == reasons.count("")
+        assert applied == reasons.count("") == len(self.take_note("RowApplied"))
         skipped = [(event["version"], event["reason"]) for event in events(self.world.settlement, "RowSkipped")]
         assert skipped == [(row.version, reason) for (row, _), reason in zip(rows, reasons, strict=True) if reason]
         for (row, _), reason in zip(rows, reasons, strict=True):
             tally(f"row skipped: {reason}" if reason else "row agreed" if any(row.inputs) else "row early")
-            if not reason and before[self.law.rows.of(row)] != NO_ROW:
+            if reason:
+                continue
+            if before[self.law.rows.of(row)] != NO_ROW:
                 tally("row pending->replaced")
+            if row.amount != sum(leaf.amount for leaf in self.law.rows.truth(self.law.rows.of(row), row.run)):
+                tally("row agreed, and false")
 
     # --- attested ---
 
@@ -177,13 +183,14 @@ class RowRules(Base):
         row = self.row(pair, leaves, run - 1 if wrong == "run" and run else run, version, **changes)
         if row.amount < 0:
             return
-        count = {"few": 2, "many": 4}.get(wrong, 3)
-        names = [name for name in ATTESTORS if self.key(name)]
-        signers = sorted(rng.sample(names, min(count, len(names))), key=ATTESTORS.index)
+        attestors, quorum = self.law.members.attestors, self.law.members.quorum
+        count = quorum + {"few": -1, "many": 1}.get(wrong, 0)
+        names = [name for name in attestors if self.key(name)]
+        signers = sorted(rng.sample(names, min(count, len(names))), key=attestors.index)
         keys = [self.key(name) for name in signers]
         if wrong == "forged":
             keys[0] = FORGER
-        mask = sum(1 << ATTESTORS.index(name) for name in signers)
+        mask = sum(1 << attestors.index(name) for name in signers)
         statement = RowAttestation(self.world.domain.digest(row))
         makes_way = self.law.rows.stage(pair) == DEAD
         done = self.act(
@@ -264,7 +271,7 @@ class RowRules(Base):
             right = list(pending.leaves) == truth
             tally("row published->applied")
             tally("row applied right" if right else "row applied wrong")
-            (event,) = events(self.world.settlement, "RowApplied")
+            (event,) = self.take_note("RowApplied")
             assert (event["paid"], event["owed"], event["owed_back"]) == done[0]
             self.check_attested(pending, truth)
 

@@ -96,6 +96,8 @@ class TradeRules(Base):
         earliest = BEGIN + (1 if wrong == "grid" else 0)
         if self.law.clock.now + self.law.trades.config.gate > earliest:
             earliest = SLOTS[0] if self.law.clock.now + HOUR <= SLOTS[0] else SLOTS[1]
+        elif rng.random() < 0.06:
+            earliest = SLOTS[-1]
         sequence = last + (0 if wrong == "sequence" and last else rng.choice((1, 1, 5)))
         batch = TradeBatch(CYCLE, self.id(a), self.id(b), sequence, earliest, tree.count, tree.root, tuple(locks))
         names = [self.name(one) for one in batch.signers]
@@ -205,6 +207,8 @@ class TradeRules(Base):
         )
         if done:
             tally("trade cancelled" if wh == 0 else "trade curtailed")
+            if self.law.clock.now >= trade.slot_start:
+                tally("trade curtailed in its slot or later")
 
 
 __all__ = ["BUYER", "TradeRules"]

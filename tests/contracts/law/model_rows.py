@@ -15,7 +15,7 @@ from tests.contracts.law.model_clock import Clock
 from tests.contracts.law.model_inputs import Inputs
 from tests.contracts.law.model_members import Members
 from tests.contracts.law.model_trades import Deal, Trades
-from tests.contracts.law.world import ATTESTORS, CYCLE, QUORUM, World
+from tests.contracts.law.world import CYCLE, World
 from tests.contracts.money_model import Model as Money
 from tests.contracts.money_model import Refused
 
@@ -191,8 +191,8 @@ class Rows:
             raise Refused("Settlement: not the next version")
         if self.stage(pair) in (TO_PUBLISH, PUBLISHED):
             raise Refused("Settlement: another row pending")
-        named = [name for place, name in enumerate(ATTESTORS) if mask >> place & 1]
-        if len(named) != QUORUM or len(keys) != QUORUM:
+        named = [name for place, name in enumerate(self.members.attestors) if mask >> place & 1]
+        if len(named) != self.members.quorum:
             raise Refused("Settlement: not a quorum")
         if not all(self.members.signs(name, key) for name, key in zip(named, keys, strict=True)):
             raise Refused("Settlement: not attestor's key")

@@ -27,6 +27,8 @@ DUTIES = {
     AGENT: MARKET_AGENT,
 }
 
+NOT_REGISTERED = "TradeBook: party without its role", "TradeBook: not a party's key", "TradeBook: signer not active"
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -156,8 +158,7 @@ class Trades:
         ]
         refusal = self._parties_refusal(trade, fitting, self.clock.now, active=True)
         if refusal:
-            reasons = "party without its role", "not a party's key", "signer not active"
-            raise Refused(f"TradeBook: {reasons[refusal - 1]}")
+            raise Refused(NOT_REGISTERED[refusal - 1])
         self._check_locks(locks)
         payers = dict.fromkeys(lock.payer for lock in locks)
         self._check_signers([one for one in payers if one not in trade.platforms], keys)
@@ -176,7 +177,7 @@ class Trades:
     def _check_signers(self, signers: Sequence[bytes], keys: Sequence[bytes | None]) -> None:
         for member, key in zip(signers, keys, strict=True):
             name = self.world.name_of(member)
-            if not name or self.members[name].suspended:
+            if not name or self.members[name].suspended or not self.members[name].is_member:
                 raise Refused("TradeBook: signer not active")
             if not self.members.signs(name, key):
                 raise Refused("TradeBook: wrong signature")
@@ -292,7 +293,7 @@ class Trades:
             for role, duty in DUTIES.items():
                 duties |= duty if getattr(trade, role) == member else 0
             person = self.members[self.world.name_of(member)]
-            if active and person.suspended:
+            if active and (person.suspended or not person.is_member):
                 return 3
             if person.roles_at(at) & duties != duties:
                 return 1

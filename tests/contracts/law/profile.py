@@ -18,10 +18,11 @@ from tests.contracts.law.machine import Law
 from tests.contracts.law.machine_crowded import CrowdedLaw
 
 STEPS = 45
-PLAIN = 460
+PLAIN = 400
 DRAWN = 60
-# Every so many-th plain example is of a crowded market.
+# Every so many-th plain example is of a crowded market, and in every so many-th all fall silent at the end.
 CROWDED = 6
+SILENT = 4
 LONGER = "CLEARWATT_LAW_EXAMPLES"
 
 # How much more often than once a rule is taken in plain play.
@@ -46,6 +47,8 @@ WEIGHTS = {
     "notify": 2,
     "say_what_arrived": 5,
     "settle_rows": 1.5,
+    "govern": 1.6,
+    "say_by_cold_key": 1.3,
 }
 
 
@@ -76,6 +79,8 @@ def play_plainly(seed: int) -> None:
             weights = [WEIGHTS.get(one.function.__name__, 1) for one in enabled]
             rule = rng.choices(enabled, weights)[0]
             rule.function(law, **{name: rng.getrandbits(48) for name in rule.arguments})
+        if seed % SILENT == SILENT - 1:
+            law.fall_silent(rng)
         for one in state.invariants:
             one.function(law)
     except Exception as failure:

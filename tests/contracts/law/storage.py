@@ -30,6 +30,7 @@ def _place(slot: int, keys: tuple[Key, ...]) -> int:
     return slot
 
 
-def word(contract: Any, name: str, *keys: Key) -> int:
-    """The word of a variable, or in a mapping under these keys (an address as text); `module.variable` of a module."""
-    return int(boa.env.evm.get_storage(contract.address, _place(_slot(contract.compiler_data, name), keys)))
+def word(contract: Any, name: str, *keys: Key, at: int = 0) -> int:
+    """The word of a variable, or in a mapping under these keys (an address as text); `module.variable` of a module;
+    `at`: which word of a struct."""
+    return int(boa.env.evm.get_storage(contract.address, _place(_slot(contract.compiler_data, name), keys) + at))
