@@ -102,6 +102,12 @@ class Law(TradeRules, SilenceRules, Invariants):
             self.watch_trees()
             self.watch_claims()
 
+    def suspend(self, rng: Random) -> None:
+        """Whoever is suspended would commit nevertheless."""
+        super().suspend(rng)
+        if self.law.clock.now < SLOTS[-1] and any(self.law.members[name].suspended for name in self.platforms):
+            self.make_batch(rng)
+
     def seal(self) -> None:
         """Before a later run's seal somebody claims by the one that is the newest for a moment more."""
         rng = Random(self.law.clock.now)

@@ -173,7 +173,8 @@ class DisputeRules(Base):
         deal, side, member, place = drawn
         inputs = self.law.inputs
         newest = inputs.newest(deal.utility(side))
-        is_kept_back = rng.random() < (0.5 if (deal.digest, side) in withheld else 0.1)
+        asked = (deal.digest, side) in self.unanswered()
+        is_kept_back = rng.random() < (0.5 if asked or (deal.digest, side) in withheld else 0.1)
         own = inputs.own(deal, side, newest) if newest is not None and not is_kept_back else []
         shown = [self.shown(deal.utility(side), newest, own[0])] if own and newest is not None else []
         statement = Contest(CYCLE, inputs.run + (rng.random() < 0.03), self.id(member), deal.digest, side, b"\5" * 32)
