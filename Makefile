@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test test-law test-market test-postgres migration lint format types imports gates vectors coverage bench-gas mutants readme clean
+.PHONY: help setup setup-run demo test test-law test-lies test-market test-postgres migration lint format types imports gates vectors coverage bench-gas mutants readme clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ test: setup ## all tests but those of whole markets and of the whole law; option
 
 test-law: setup ## a state machine plays all contracts against a model; options through ARGS=
 	@$(BIN)/pytest -n 2 --timeout 0 tests/contracts/law $(ARGS)
+
+test-lies: setup ## every corruption of every leaf of an honest cycle, not five a field; options through ARGS=
+	@CLEARWATT_ALL_LIES=1 $(BIN)/pytest -n 2 --timeout 0 tests/contracts/completeness $(ARGS)
 
 test-market: setup ## whole markets of processes: figures, tampering, faults, interruption
 	@$(BIN)/pytest --timeout 1500 tests/acceptance --ignore=tests/acceptance/test_bad_input.py $(ARGS)

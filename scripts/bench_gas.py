@@ -39,6 +39,21 @@ def cycle(measured: Sequence[Measured]) -> int:
     return sum(by_name[name] * times for name, times in CYCLE.items())
 
 
+def targets(measured: Sequence[Measured]) -> list[str]:
+    """Of operations that have a target at some sizes alone: at which, and which others cost more."""
+    lines = ["A target is set for the size that it stands beside, and for no other:", ""]
+    for operation in dict.fromkeys(one.operation for one in measured):
+        sizes = [one for one in measured if one.operation == operation]
+        bound = {one.parameters: one.target for one in sizes if one.target is not None}
+        if not bound or len(bound) == len(sizes):
+            continue
+        stated = "; ".join(f"{parameters} ({target:,})" for parameters, target in bound.items())
+        free = [one for one in sizes if one.target is None and one.gas > max(bound.values())]
+        above = "; ".join(f"{one.parameters} ({one.gas:,})" for one in free)
+        lines.append(f"* {operation}: {stated}.{f' More than any of these: {above}.' if above else ''}")
+    return lines
+
+
 def page(measured: Sequence[Measured], complete: bool) -> str:
     """The document."""
     lines = [
@@ -57,6 +72,7 @@ def page(measured: Sequence[Measured], complete: bool) -> str:
     for one in measured:
         target = "" if one.target is None else f"{one.target:,}"
         lines.append(f"| {one.operation} | {one.parameters} | {one.gas:,} | {target} |")
+    lines += ["", *targets(measured)]
     total = cycle(measured)
     lines += [
         "",

@@ -1,6 +1,6 @@
 """How the tests are spread over processes: a file stays together, and so do the files that look at one demo run.
 
-Fixtures that deploy a market or run the demo are then set up once, not once a process.
+Fixtures that deploy a market or run the demo are then set up once, not once a process. And what a run says at its end.
 """
 
 from __future__ import annotations
@@ -27,3 +27,16 @@ class ByFile(LoadScopeScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """Called by xdist for `-n`."""
     return ByFile(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many corruptions were tried, in a line; where, and what became of each, is in build/completeness.json."""
+    # Only where such tests ran: a run of others does not wait for this import.
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    if any(getattr(report, "user_properties", None) for report in reports):
+        from tests.contracts.completeness import counting
+
+        counts = counting.gathered(reports)
+        if counts:
+            counting.write(counts, terminalreporter.config.rootpath / "build" / "completeness.json")
+            terminalreporter.write_line(counting.line(counts))

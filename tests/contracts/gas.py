@@ -28,6 +28,10 @@ SNAPSHOT = Path(__file__).with_name("gas.json")
 # How much more than in the snapshot an operation may cost, in percent.
 TOLERANCE = 5
 BASE = 21_000
+# Sizes at which an operation is measured, where it has them: siblings of a proof, and how many of how many sign.
+LEVELS = (10, 16, 20, 24)
+USUAL_LEVELS = 20
+QUORUMS = {4: 3, 7: 5, 10: 7, 21: 14}
 ECRECOVER = (1).to_bytes(20, "big")
 # What is told apart within a transaction, in the order of the table.
 PARTS = ("base", "calldata", "signatures", "calls", "storage", "events", "hashing", "refund")
@@ -50,6 +54,11 @@ class Measured:
     def name(self) -> str:
         """The key in the snapshot."""
         return f"{self.operation}: {self.parameters}" if self.parameters else self.operation
+
+
+def levels_of(everything: bool) -> tuple[int, ...]:
+    """At which depths of proofs an operation is measured."""
+    return LEVELS if everything else (USUAL_LEVELS,)
 
 
 Operation = Callable[[bool], Iterator[Measured]]

@@ -22,12 +22,14 @@ from settlement.trade import (
     Withdrawal,
 )
 from tests.contracts import money
-from tests.contracts.gas import Measured, chain, compiled, measure
+from tests.contracts.gas import QUORUMS, Measured, chain, compiled, measure
+from tests.contracts.gas_settling import add_members
 from tests.contracts.market import PLATFORM, Market, deploy, member
 
 DEBTOR, CREDITOR = "platform_a", "platform_b"
 REFERENCE = b"\1" * 32
 AMOUNT = 100 * money.UNIT
+SEATS = ("platform_a", "platform_b", "utility_a", "utility_b", "utility_c")
 
 
 def obligations(everything: bool) -> Iterator[Measured]:
@@ -60,12 +62,7 @@ def obligations(everything: bool) -> Iterator[Measured]:
                 continue
             if way == "rule":
                 money.deny(market, CREDITOR, REFERENCE)
-                value = NoticeRuling(*ids, REFERENCE, AMOUNT)
-                ruled = [astuple(typed_data.sign(key, market.domain.digest(value))) for key in money.ARBITERS[:2]]
-                parameters = f"2 of {len(money.ARBITERS)} arbiters, in whole"
-                yield measure(
-                    "rule on a payment", parameters, ledger, partial(ledger.rule, astuple(value), 0b11, ruled)
-                )
+                yield _ruled(market, money.ARBITERS, 2)
                 continue
             found, bank = BankAttestation(*ids, REFERENCE, AMOUNT), market.members["bank"].id
             seen = market.sign("bank", found)
@@ -92,6 +89,28 @@ def obligations(everything: bool) -> Iterator[Measured]:
             escrow,
             partial(escrow.withdraw, astuple(withdrawal), asked, []),
         )
+    if everything:
+        yield from _rulings()
+
+
+def _rulings() -> Iterator[Measured]:
+    for arbiters, quorum in QUORUMS.items():
+        with chain():
+            market = _owing()
+            keys = tuple(keccak256(b"arbiter", bytes([number])) for number in range(arbiters))
+            with boa.env.prank(market.council):
+                market.arbiters.set_arbiters(["0x" + typed_data.address_of(key).hex() for key in keys])
+            money.fall_due(market, DEBTOR, CREDITOR)
+            money.notify(market, DEBTOR, money.notice(market, DEBTOR, CREDITOR, [1], AMOUNT, reference_hash=REFERENCE))
+            money.deny(market, CREDITOR, REFERENCE)
+            yield _ruled(market, keys, quorum)
+
+
+def _ruled(market: Market, keys: tuple[bytes, ...], quorum: int) -> Measured:
+    value = NoticeRuling(market.members[CREDITOR].id, market.members[DEBTOR].id, REFERENCE, AMOUNT)
+    signed = [astuple(typed_data.sign(key, market.domain.digest(value))) for key in keys[:quorum]]
+    ruling = partial(market.obligations.rule, astuple(value), 2**quorum - 1, signed)
+    return measure("rule on a payment", f"{quorum} of {len(keys)} arbiters, in whole", market.obligations, ruling)
 
 
 def _owing() -> Market:
@@ -103,29 +122,29 @@ def _owing() -> Market:
 
 def council(everything: bool) -> Iterator[Measured]:
     """An act of the council: approved by its seats in one call, executed by anyone."""
-    seats = ("platform_a", "platform_b", "utility_a", "utility_b", "utility_c")
-    with chain():
-        market = deploy(only=("DepositToken",))
-        ids = [market.members[name].id for name in seats]
-        board = compiled("Council").deploy(market.registry.address, ids, 3, override_address=market.council)
-        who = member("newcomer")
-        data = bytes(
-            market.registry.admit.prepare_calldata(
-                who.id, PLATFORM, who.cold_address, who.address, who.payout, bytes(32)
-            )
-        )
-        act = CouncilAct(market.registry.address, data, 0)
-        approvals = [market.sign_cold(name, act) for name in seats[:3]]
-        yield measure(
-            "approve and schedule an act",
-            "3 of 5 seats, admitting a member",
-            board,
-            partial(board.schedule, act.target, act.data, 0b111, approvals, []),
-        )
+    for seats, threshold in {len(SEATS): 3, **QUORUMS}.items() if everything else ((len(SEATS), 3),):
+        with chain():
+            yield from _council(seats, threshold)
+
+
+def _council(seats: int, threshold: int) -> Iterator[Measured]:
+    market = deploy(only=("DepositToken",))
+    names = (*SEATS, *add_members(market, max(0, seats - len(SEATS)), PLATFORM, "seat"))[:seats]
+    ids = [market.members[name].id for name in names]
+    board = compiled("Council").deploy(market.registry.address, ids, threshold, override_address=market.council)
+    who = member("newcomer")
+    data = bytes(
+        market.registry.admit.prepare_calldata(who.id, PLATFORM, who.cold_address, who.address, who.payout, bytes(32))
+    )
+    act = CouncilAct(market.registry.address, data, 0)
+    approvals = [market.sign_cold(name, act) for name in names[:threshold]]
+    scheduling = partial(board.schedule, act.target, act.data, 2**threshold - 1, approvals, [])
+    what = f"{threshold} of {seats} seats, admitting a member"
+    yield measure("approve and schedule an act", what, board, scheduling)
+    if seats == len(SEATS):
         boa.env.time_travel(seconds=7 * 86_400)
-        yield measure(
-            "execute an act", "admitting a member", board, partial(board.execute, act.target, act.data, act.sequence)
-        )
+        executing = partial(board.execute, act.target, act.data, act.sequence)
+        yield measure("execute an act", "admitting a member", board, executing)
 
 
 def statements(everything: bool) -> Iterator[Measured]:

@@ -14,8 +14,8 @@ from settlement.hashing import keccak256
 from settlement.rows import RowContent
 from settlement.trade import FlowLeaf, MissingLeaf, Row, RowAttestation, RowDemand, ShownFlow, ShownLeaf, Trade
 from tests.contracts import market as markets
-from tests.contracts.gas import Measured, chain, measure
-from tests.contracts.gas_trading import LEVELS, deep
+from tests.contracts.gas import QUORUMS, USUAL_LEVELS, Measured, chain, levels_of, measure
+from tests.contracts.gas_trading import deep, deep_place
 from tests.contracts.market import Market, at_time
 from tests.contracts.settling import Scene, deploy_settling, later
 from tests.contracts.trading import (
@@ -24,9 +24,6 @@ from tests.contracts.trading import (
     DAY,
     END,
     allocation_of,
-    batch_of,
-    batch_place,
-    commit,
     events,
     post,
     trade_of,
@@ -34,8 +31,6 @@ from tests.contracts.trading import (
 
 CHUNK = 128
 WAYS = (("all from the lock", 100, 42_000), ("part owed", 50, 50_000), ("all owed", 0, 62_000))
-# Of so many attestors so many are a quorum.
-QUORUMS = {4: 3, 7: 5, 10: 7, 21: 14}
 
 
 def add_members(market: Market, count: int, roles: int, prefix: str) -> tuple[str, ...]:
@@ -164,16 +159,13 @@ def _deep_trade(levels: int) -> tuple[Scene, Trade]:
     market, trade = scene.market, trade_of(scene.market)
     pairs = [("platform_a", "platform_b"), ("platform_a", "utility_b")]
     scene.settle(*(replace(scene.plain(*pair, 1), cycle=CYCLE - 1, inputs=bytes(32)) for pair in pairs))
-    root, count, path = deep(preimages.trade_leaf(scene.digest(trade)), levels)
-    batch = batch_of(market, [], root=root, count=count)
-    now = boa.env.evm.patch.timestamp
-    scene.add(trade, replace(batch_place(market, commit(market, batch), batch, [trade], 0, now), path=path))
+    scene.add(trade, deep_place(market, trade, levels))
     return scene, trade
 
 
 def claims(everything: bool) -> Iterator[Measured]:
     """A trade claimed and applied: two flows, nothing locked."""
-    for levels in LEVELS if everything else (20,):
+    for levels in levels_of(everything):
         with chain():
             yield from _claimed(*_deep_trade(levels), levels)
 
@@ -187,7 +179,7 @@ def _claimed(scene: Scene, trade: Trade, levels: int) -> Iterator[Measured]:
     applying = partial(settlement.apply_claim, *made)
     applied = measure("apply a claim", f"2 flows, {levels} levels", settlement, applying)
     both = {part: claim.parts[part] + applied.parts[part] for part in claim.parts}
-    target = 400_000 if levels <= 20 else None
+    target = 400_000 if levels <= USUAL_LEVELS else None
     yield claim
     yield applied
     yield Measured("claim a trade and apply it", f"{what}, 2 flows", claim.gas + applied.gas, target, both)
@@ -195,7 +187,7 @@ def _claimed(scene: Scene, trade: Trade, levels: int) -> Iterator[Measured]:
 
 def strikes(everything: bool) -> Iterator[Measured]:
     """Rows struck by one proof, before they are published."""
-    for levels in LEVELS if everything else (20,):
+    for levels in levels_of(everything):
         with chain():
             scene, trade = _deep_trade(levels)
             shown, faults = _deep_inputs(scene, trade, levels), scene.market.row_faults
@@ -210,83 +202,79 @@ def strikes(everything: bool) -> Iterator[Measured]:
                 f"{levels} levels, 2 flows",
                 faults,
                 partial(faults.strike_wrong_leaf, *arguments),
-                260_000 if levels == 20 else None,
+                260_000 if levels == USUAL_LEVELS else None,
             )
-    with chain():
-        scene, trade = _deep_trade(20)
-        shown, faults = _deep_inputs(scene, trade, 20), scene.market.row_faults
-        row = scene.row(scene.empty("platform_a", "platform_b"))
-        scene.attest(row)
-        said = MissingLeaf(scene.market.domain.digest(row), scene.digest(trade), 0)
-        word = scene.market.sign("platform_b", said)
-        place = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
-        yield measure(
-            "strike a row that lacks a leaf",
-            "20 levels, an empty row",
-            faults,
-            partial(faults.strike_missing_leaf, astuple(row), astuple(said), word, [], *place, *shown, [], []),
-        )
+        with chain():
+            scene, trade = _deep_trade(levels)
+            shown, faults = _deep_inputs(scene, trade, levels), scene.market.row_faults
+            row = scene.row(scene.empty("platform_a", "platform_b"))
+            scene.attest(row)
+            said = MissingLeaf(scene.market.domain.digest(row), scene.digest(trade), 0)
+            word = scene.market.sign("platform_b", said)
+            place = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
+            yield measure(
+                "strike a row that lacks a leaf",
+                f"{levels} levels, an empty row",
+                faults,
+                partial(faults.strike_missing_leaf, astuple(row), astuple(said), word, [], *place, *shown, [], []),
+            )
 
 
 def row_demands(everything: bool) -> Iterator[Measured]:
     """A leaf of a published row is demanded, and shown or not."""
-    for founded in (True, False):
+    for levels in levels_of(everything):
         with chain():
-            scene, trade = _deep_trade(20)
-            shown, case = _deep_inputs(scene, trade, 20), scene.market.row_demands
-            content = scene.contents()[trade.buyer_platform, trade.seller_platform]
-            row = scene.pending(content)
-            said = RowDemand(scene.market.domain.digest(row), 0, scene.id("platform_a"))
-            arguments = astuple(row), astuple(said), scene.market.sign("platform_a", said), []
-            line = measure(
-                "demand a row's leaf",
-                "",
-                case,
-                partial(case.demand, *arguments),
-            )
-            if not founded:
-                later(scene.market.config.demand_time)
-                yield measure(
-                    "strike a row by a leaf not shown",
-                    "",
-                    case,
-                    partial(case.strike_unfounded, astuple(row), 0),
-                )
-                continue
-            yield line
-            leaf = astuple(ShownFlow(content.leaves[0], 0, ()))
-            place = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
-            answer = astuple(row), leaf, *place, *shown
-            yield measure(
-                "answer for a row's leaf",
-                "4 signatures, 20 levels",
-                case,
-                partial(case.answer, *answer),
-            )
+            yield from _demanded(levels, is_shown=True)
+    with chain():
+        yield from _demanded(USUAL_LEVELS, is_shown=False)
+
+
+def _demanded(levels: int, is_shown: bool) -> Iterator[Measured]:
+    scene, trade = _deep_trade(levels)
+    shown, case = _deep_inputs(scene, trade, levels), scene.market.row_demands
+    content = scene.contents()[trade.buyer_platform, trade.seller_platform]
+    row = scene.pending(content)
+    said = RowDemand(scene.market.domain.digest(row), 0, scene.id("platform_a"))
+    arguments = astuple(row), astuple(said), scene.market.sign("platform_a", said), []
+    line = measure("demand a row's leaf", "", case, partial(case.demand, *arguments))
+    if not is_shown:
+        later(scene.market.config.demand_time)
+        strike = partial(case.strike_unfounded, astuple(row), 0)
+        yield measure("strike a row by a leaf not shown", "", case, strike)
+        return
+    if levels == USUAL_LEVELS:
+        yield line  # it shows no proof
+    leaf = astuple(ShownFlow(content.leaves[0], 0, ()))
+    place = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
+    answer = partial(case.answer, astuple(row), leaf, *place, *shown)
+    yield measure("answer for a row's leaf", f"4 signatures, {levels} levels", case, answer)
 
 
 def newer_leaves(everything: bool) -> Iterator[Measured]:
     """A claim and an answer by leaves of run 0, where there are newer ones."""
-    for kind in ("claim", "answer"):
-        with chain():
-            scene, trade = _deep_trade(20)
-            market, content = scene.market, scene.contents()[trade.buyer_platform, trade.seller_platform]
-            older, newer = _deep_inputs(scene, trade, 20), _deep_inputs(scene, trade, 20, run=1)
-            place = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
-            if kind == "claim":
-                claim, faults = market.settlement.claim(*place, *older), market.row_faults
-                newest = claim, astuple(trade), 1, newer[1][0]
-                yield measure(
-                    "strike a claim", "by a newer leaf, 20 levels", faults, partial(faults.strike_newer_leaf, *newest)
-                )
-                continue
-            row, case = scene.pending(content, run=1), market.row_demands
-            said = RowDemand(market.domain.digest(row), 0, scene.id("platform_a"))
-            case.demand(astuple(row), astuple(said), market.sign("platform_a", said), [])
-            case.answer(astuple(row), astuple(ShownFlow(content.leaves[0], 0, ())), *place, *older)
-            (found,) = events(case, "LeafFounded")
-            refuting = astuple(row), 0, found["claim"], astuple(trade), 1, newer[1]
-            yield measure("refute an answer", "by a newer leaf, 20 levels", case, partial(case.refute, *refuting))
+    for levels in levels_of(everything):
+        for kind in ("claim", "answer"):
+            with chain():
+                yield _newer(levels, kind)
+
+
+def _newer(levels: int, kind: str) -> Measured:
+    scene, trade = _deep_trade(levels)
+    market, content = scene.market, scene.contents()[trade.buyer_platform, trade.seller_platform]
+    older, newer = _deep_inputs(scene, trade, levels), _deep_inputs(scene, trade, levels, run=1)
+    place = astuple(scene.place(trade)), astuple(trade), scene.signatures(trade)
+    what = f"by a newer leaf, {levels} levels"
+    if kind == "claim":
+        claim, faults = market.settlement.claim(*place, *older), market.row_faults
+        newest = claim, astuple(trade), 1, newer[1][0]
+        return measure("strike a claim", what, faults, partial(faults.strike_newer_leaf, *newest))
+    row, case = scene.pending(content, run=1), market.row_demands
+    said = RowDemand(market.domain.digest(row), 0, scene.id("platform_a"))
+    case.demand(astuple(row), astuple(said), market.sign("platform_a", said), [])
+    case.answer(astuple(row), astuple(ShownFlow(content.leaves[0], 0, ())), *place, *older)
+    (found,) = events(case, "LeafFounded")
+    refuting = astuple(row), 0, found["claim"], astuple(trade), 1, newer[1]
+    return measure("refute an answer", what, case, partial(case.refute, *refuting))
 
 
 def releases(everything: bool) -> Iterator[Measured]:

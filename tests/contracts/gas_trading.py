@@ -11,8 +11,8 @@ import boa  # type: ignore[import-untyped]
 
 from settlement import merkle, preimages, typed_data
 from settlement.hashing import keccak256
-from settlement.trade import Contest, Curtailment, Demand, FigureAgreement, Lock, Ruling, TradeBatch
-from tests.contracts.gas import Measured, chain, measure
+from settlement.trade import Contest, Curtailment, Demand, FigureAgreement, Lock, Place, Ruling, Trade, TradeBatch
+from tests.contracts.gas import LEVELS, QUORUMS, USUAL_LEVELS, Measured, chain, levels_of, measure
 from tests.contracts.market import Market, at_time
 from tests.contracts.trading import (
     CONFIG,
@@ -33,9 +33,9 @@ from tests.contracts.trading import (
     trade_of,
 )
 
-LEVELS = (10, 16, 20, 24)
 WITH_DISPUTES = ("RevenueFlows", "TradeBook", "AllocationOracle", "AllocationFaults", "SettlementEscrow")
-ARBITERS = tuple(keccak256(b"arbiter", bytes([number])) for number in range(5))
+ARBITERS = tuple(keccak256(b"arbiter", bytes([number])) for number in range(max(QUORUMS)))
+PANEL = 5
 
 
 def deep(leaf: bytes, levels: int) -> tuple[bytes, int, tuple[bytes, ...]]:
@@ -45,6 +45,14 @@ def deep(leaf: bytes, levels: int) -> tuple[bytes, int, tuple[bytes, ...]]:
     for sibling in path:
         node = merkle.hash_node(node, sibling)
     return node, 2**levels, path
+
+
+def deep_place(market: Market, trade: Trade, levels: int) -> Place:
+    """Where a trade was committed in a batch of 2^levels trades."""
+    root, count, path = deep(preimages.trade_leaf(market.domain.digest(trade)), levels)
+    batch = batch_of(market, [], root=root, count=count)
+    number, time = commit(market, batch), boa.env.evm.patch.timestamp
+    return replace(batch_place(market, number, batch, [trade], 0, time), path=path)
 
 
 def commitments(everything: bool) -> Iterator[Measured]:
@@ -93,18 +101,20 @@ def registrations(everything: bool) -> Iterator[Measured]:
 
 
 def curtailments(everything: bool) -> Iterator[Measured]:
-    """A utility lowers a trade that is alone in its batch."""
-    with chain():
-        market = deploy_trading()
-        trade, place = commit_one(market)
-        value = Curtailment(place.number, 0, 1_000, 7)
-        signatures = [market.sign("utility_a", value)]
-        yield measure(
-            "curtail a trade",
-            "1 signature, a batch of 1",
-            market.book,
-            partial(market.book.curtail, astuple(value), astuple(place), astuple(trade), signatures, []),
-        )
+    """A utility lowers a trade that is alone in its batch, or one of many."""
+    for levels in (0, *LEVELS) if everything else (0,):
+        with chain():
+            market = deploy_trading()
+            trade = trade_of(market)
+            place = deep_place(market, trade, levels)
+            value = Curtailment(place.number, 0, 1_000, 7)
+            signatures = [market.sign("utility_a", value)]
+            yield measure(
+                "curtail a trade",
+                f"1 signature, {f'{levels} levels' if levels else 'a batch of 1'}",
+                market.book,
+                partial(market.book.curtail, astuple(value), astuple(place), astuple(trade), signatures, []),
+            )
 
 
 def allocations(everything: bool) -> Iterator[Measured]:
@@ -127,7 +137,7 @@ def allocations(everything: bool) -> Iterator[Measured]:
 
 def voids(everything: bool) -> Iterator[Measured]:
     """Groups voided by their own leaf, or by the trade."""
-    for levels in LEVELS if everything else (20,):
+    for levels in levels_of(everything):
         for way in ("rule", "trade"):
             with chain():
                 market = deploy_trading()
@@ -148,31 +158,63 @@ def voids(everything: bool) -> Iterator[Measured]:
                     f"by {way}, {levels} levels",
                     market.faults,
                     partial(void, *arguments),
-                    150_000 if levels == 20 else None,
+                    150_000 if levels == USUAL_LEVELS else None,
+                )
+
+
+def pairs(everything: bool) -> Iterator[Measured]:
+    """What is shown by two leaves of a tree, neighbours: a group is voided, a leaf stands twice."""
+    for levels in levels_of(everything):
+        for twice in (False, True):
+            with chain():
+                market = deploy_trading()
+                trade, _ = commit_one(market)
+                first = leaf_of(market, trade, 1)
+                digest = first.trade_digest if twice else keccak256(b"another trade")
+                second = replace(first, trade_digest=digest, index=1, meter_wh=first.meter_wh + 1)
+                hashes = preimages.allocation_leaf(first), preimages.allocation_leaf(second)
+                root, _, above = deep(merkle.hash_node(*hashes), levels - 1)
+                at_time(END)
+                post(market, "utility_b", allocation_of(market, "utility_b", root, 2**levels))
+                at_time(deadline())
+                shown = [
+                    (0, root, 2**levels, place, astuple(leaf), [hashes[1 - place], *above])
+                    for place, leaf in enumerate((first, second))
+                ]
+                prove = market.faults.mark_twice if twice else market.faults.void_by_pair
+                yield measure(
+                    "mark a leaf that stands twice" if twice else "void a group",
+                    f"2 paths of {levels} levels" if twice else f"by two leaves, 2 paths of {levels} levels",
+                    market.faults,
+                    partial(prove, CYCLE, member_id(market, "utility_b"), *shown),
                 )
 
 
 def disputes(everything: bool) -> Iterator[Measured]:
-    """Demand, answer, contest, agreement, ruling, on trees of 20 levels."""
-    for kind in ("agreement", "ruling"):
+    """Demand, answer, contest, agreement, ruling, by proofs of several depths; rulings by several quorums."""
+    for levels in levels_of(everything):
+        for kind in ("agreement", "ruling"):
+            with chain():
+                yield from _disputed(levels, kind, PANEL, CONFIG.arbiter_quorum)
+    for arbiters, quorum in QUORUMS.items() if everything else ():
         with chain():
-            market = deploy_trading(only=(*WITH_DISPUTES, "DepositToken", "Arbiters", "Disputes", "TradeResult"))
-            with boa.env.prank(market.council):
-                market.arbiters.set_arbiters(["0x" + typed_data.address_of(key).hex() for key in ARBITERS])
-            trade = trade_of(market)
-            root, count, path = deep(preimages.trade_leaf(market.domain.digest(trade)), 20)
-            batch = batch_of(market, [], root=root, count=count)
-            number, time = commit(market, batch), boa.env.evm.patch.timestamp
-            place = replace(batch_place(market, number, batch, [trade], 0, time), path=path)
-            first = leaf_of(market, trade, 1)
-            at_time(END)
-            root, count, path = deep(preimages.allocation_leaf(first), 20)
-            post(market, "utility_b", allocation_of(market, "utility_b", root, count))
-            at_time(deadline())
-            yield from _disputed(market, trade, place, (0, root, count, 0, astuple(first), list(path)), kind)
+            *_, ruling = _disputed(USUAL_LEVELS, "ruling", arbiters, quorum)
+            yield ruling
 
 
-def _disputed(market: Market, trade: Any, place: Any, evidence: Any, kind: str) -> Iterator[Measured]:
+def _disputed(levels: int, kind: str, arbiters: int, quorum: int) -> Iterator[Measured]:
+    parts = (*WITH_DISPUTES, "DepositToken", "Arbiters", "Disputes", "TradeResult")
+    market = deploy_trading(replace(CONFIG, arbiter_quorum=quorum), only=parts)
+    with boa.env.prank(market.council):
+        market.arbiters.set_arbiters(["0x" + typed_data.address_of(key).hex() for key in ARBITERS[:arbiters]])
+    trade = trade_of(market)
+    place = deep_place(market, trade, levels)
+    first = leaf_of(market, trade, 1)
+    at_time(END)
+    root, count, path = deep(preimages.allocation_leaf(first), levels)
+    post(market, "utility_b", allocation_of(market, "utility_b", root, count))
+    at_time(deadline())
+    evidence = 0, root, count, 0, astuple(first), list(path)
     who, digest, case = member_id(market, "platform_a"), market.domain.digest(trade), market.disputes
     shown_trade = astuple(place), astuple(trade), market.sign("utility_b", trade)
     # The other side's lack of a leaf, by another member: the contract has been used before.
@@ -185,29 +227,35 @@ def _disputed(market: Market, trade: Any, place: Any, evidence: Any, kind: str) 
     if kind == "agreement":
         yield measure(
             "demand an allocation leaf",
-            "20 levels",
+            f"{levels} levels",
             case,
             partial(case.demand, astuple(demand), by_demand, [], *shown_trade, []),
         )
-        yield measure("answer a demand", "20 levels", case, partial(case.answer, CYCLE, astuple(trade), 1, evidence))
+        yield measure(
+            "answer a demand", f"{levels} levels", case, partial(case.answer, CYCLE, astuple(trade), 1, evidence)
+        )
     line = measure(
         "contest a reading",
-        "a member's first, 2 paths of 20 levels",
+        f"a member's first, 2 paths of {levels} levels",
         case,
         partial(case.contest, astuple(contest), by_contest, [], *shown_trade, [evidence]),
-        205_000,
+        205_000 if levels == USUAL_LEVELS else None,
     )
     if kind == "ruling":
         yield line
+        if levels != USUAL_LEVELS:
+            return  # what follows shows no proof
         found = Ruling(CYCLE, digest, 1, 1_500)
-        keys = ARBITERS[: market.config.arbiter_quorum]
+        keys = ARBITERS[:quorum]
         ruled = [astuple(typed_data.sign(key, market.domain.digest(found))) for key in keys]
         yield measure(
             "rule on a reading",
-            f"{len(keys)} of {len(ARBITERS)} arbiters",
+            f"{quorum} of {arbiters} arbiters",
             case,
             partial(case.rule, astuple(found), astuple(trade), 2 ** len(keys) - 1, ruled),
         )
+        return
+    if levels != USUAL_LEVELS:
         return
     agreed = FigureAgreement(CYCLE, digest, 1, 1_500)
     signed = market.sign_all(trade.signers, agreed)
@@ -216,4 +264,4 @@ def _disputed(market: Market, trade: Any, place: Any, evidence: Any, kind: str) 
     )
 
 
-OPERATIONS = (commitments, registrations, curtailments, allocations, voids, disputes)
+OPERATIONS = (commitments, registrations, curtailments, allocations, voids, pairs, disputes)

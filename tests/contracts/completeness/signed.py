@@ -67,9 +67,10 @@ class Act:
         return type(self.value)
 
 
-def acts() -> Iterator[Act]:
-    """One act of each kind, each at a time at which it is taken. The chain moves on between them."""
-    cycle = HonestCycle.committed(PRO_RATA)
+def acts(cycle: HonestCycle | None = None) -> Iterator[Act]:
+    """One act of each kind, each at a time at which it is taken. The chain moves on between them: it is that of a
+    committed cycle, or of one of its own."""
+    cycle = cycle or HonestCycle.committed(PRO_RATA)
     market, scene = cycle.market, cycle.scene
     ids = {name: market.members[name].id for name in market.members}
 

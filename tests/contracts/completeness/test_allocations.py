@@ -25,11 +25,14 @@ from tests.contracts.completeness.corruptions import (
     of_fitted,
     of_tree,
 )
+from tests.contracts.completeness.counting import tried, tried_lie
 from tests.contracts.completeness.fields import FATES
 from tests.contracts.completeness.honest import HonestCycle, Outcome, Settled
 from tests.contracts.completeness.watching import Watcher, answer, demand
 from tests.contracts.settling import UTILITIES, later
 from tests.contracts.trading import CONFIG, allocation_of, post
+
+pytestmark = pytest.mark.usefixtures("counted")
 
 # With this in the environment each lie is told, some thousand; else some of each sort.
 EVERYTHING = "CLEARWATT_ALL_LIES" in os.environ
@@ -130,6 +133,7 @@ def judge(case: Case, cycle: HonestCycle, liar: str, lie: Corruption[AllocationL
         assert now or run or "" not in cycle.claimable(trade, run), f"{lie.said}: a trade that waits can be claimed"
     cycle.seal()
     case.check_end(cycle, run, lie.said)
+    tried_lie(lie, "AllocationLeaf", ": ".join([effect, *([", ".join(sorted(done))] if done else [])]))
     return effect, done
 
 
@@ -148,7 +152,6 @@ def tell(case: Case, run: int, lies: Lies) -> Counter[str]:
                 effect, done = judge(case, cycle.copy(), liar, lie, run)
             seen[effect] += 1
             seen.update(done)
-    print(f"\n{dict(seen)}")
     return seen
 
 
@@ -231,6 +234,7 @@ def test_each_statement(case: Case, run: int, wrong: str) -> None:
                 # What the utility said it posted is not what stands: to the rules it posted nothing.
                 del told.scene.posted[liar, run]
                 case.check_end(told, run, wrong)
+                tried(wrong, "Allocation", "demand")
 
 
 def test_a_withheld_leaf_is_shown_or_counts_for_nothing(case: Case) -> None:
@@ -248,6 +252,7 @@ def test_a_withheld_leaf_is_shown_or_counts_for_nothing(case: Case) -> None:
             assert cycle.settled(trade, 0) == (case.settled[0][0] if is_shown else set())
             cycle.seal()
             assert cycle.finish(0) == case.outcome
+            tried("withheld leaf", "AllocationLeaf", "shown in time" if is_shown else "unanswered: waits a run")
 
 
 def test_nothing_honest_is_ever_proven_wrong(case: Case) -> None:

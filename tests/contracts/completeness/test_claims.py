@@ -21,11 +21,14 @@ from settlement.rows import RowContent
 from settlement.trade import Claim, FlowLeaf, Place, ShownFlow, ShownLeaf, Trade
 from tests.contracts.completeness.attested import AttestedRow, tree_of
 from tests.contracts.completeness.corruptions import fitted
+from tests.contracts.completeness.counting import tried
 from tests.contracts.completeness.fields import changed
 from tests.contracts.completeness.honest import LATE, HonestCycle, Leaves, Outcome, attempt, meter
 from tests.contracts.completeness.test_rows import settle_rightly
 from tests.contracts.settling import UTILITIES, claim_from, events, later
 from tests.contracts.trading import CONFIG, CYCLE, shown
+
+pytestmark = pytest.mark.usefixtures("counted")
 
 RUN = 1
 REGISTERED = 6
@@ -145,10 +148,9 @@ def test_what_does_not_fit_is_no_claim(cycle: HonestCycle, number: int) -> None:
     assert refusal(cycle, right) == ""
     reasons: dict[str, Counter[str]] = {}
     for what, wrong in right.corrupted():
-        reasons.setdefault(what, Counter())[refusal(cycle, wrong)] += 1
-    print()
-    for what, found in reasons.items():
-        print(f"{what}: {dict(found)}")
+        said = refusal(cycle, wrong)
+        reasons.setdefault(what, Counter())[said] += 1
+        tried("shown with a claim", what, said)
     # A registered trade's digest is its place: a path beside it is not read.
     unread = {"place.path"} if number == REGISTERED else set()
     assert {what for what, found in reasons.items() if "" in found} == unread
@@ -158,14 +160,17 @@ def test_a_claim_is_applied_and_struck_as_it_was_made(cycle: HonestCycle) -> Non
     trade = cycle.trades[0]
     claim = claimed(cycle, evidence(cycle, trade, (0, RUN)))
     wrong = [
-        replace(claim, **{field.name: one}) for field in fields(Claim) for one in changed(getattr(claim, field.name))
+        (field.name, replace(claim, **{field.name: one}))
+        for field in fields(Claim)
+        for one in changed(getattr(claim, field.name))
     ]
-    assert {struck_by_newer(cycle, one, trade, 0) for one in wrong} == STRIKES_NOTHING
+    assert {struck_by_newer(cycle, one, trade, 0) for _, one in wrong} == STRIKES_NOTHING
     before = cycle.outcome()
     later(CONFIG.claim_window)
-    assert {attempt(cycle.market.settlement, "apply_claim", astuple(one)) for one in wrong} == {
-        "Settlement: claim not pending"
-    }
+    for field, one in wrong:
+        said = attempt(cycle.market.settlement, "apply_claim", astuple(one))
+        assert said == "Settlement: claim not pending"
+        tried("claim applied otherwise", f"Claim.{field}", said)
     assert cycle.outcome() == before
 
 
@@ -197,6 +202,7 @@ def test_an_older_figure_is_claimed_for_nothing(cycle: HonestCycle, number: int,
             assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == "Settlement: claim not pending"
             assert cycle.outcome() == before
             assert paid_by_claims(cycle, [trade]) == truth
+            tried("older figure", "claim", "struck by a newer leaf")
 
 
 def test_a_reading_that_is_missing_is_no_figure(cycle: HonestCycle) -> None:
@@ -256,6 +262,7 @@ def test_a_leaf_that_stands_twice_ends_the_claims_of_both(number: int, side: int
             assert attempt(cycle.market.settlement, "apply_claim", astuple(claim)) == "Settlement: claim not pending"
             assert cycle.outcome() == before
             assert cycle.copy().finish(RUN) == truth
+            tried("leaf that stands twice", "claim", "struck as marked twice")
 
 
 def with_twin(cycle: HonestCycle, utility: str, trade: Trade, side: int, run: int) -> Leaves:
@@ -335,16 +342,15 @@ def test_what_does_not_fit_is_no_answer(cycle: HonestCycle) -> None:
 
     def told(what: str, said: Shown, flow: ShownFlow) -> None:
         with boa.env.anchor():
-            reasons.setdefault(what, Counter())[case.answer(said, flow)] += 1
+            found = case.answer(said, flow)
+        reasons.setdefault(what, Counter())[found] += 1
+        tried("shown with an answer", what, found)
 
     for what, wrong in right.corrupted():
         told(what, wrong, case.flow)
     for field in fields(ShownFlow):
         for other in changed(getattr(case.flow, field.name)):
             told(f"flow.{field.name}", right, replace(case.flow, **{field.name: other}))
-    print()
-    for what, found in reasons.items():
-        print(f"{what}: {dict(found)}")
     assert not [what for what, found in reasons.items() if "" in found]
     assert case.answer(right) == ""
 
@@ -374,3 +380,4 @@ def test_an_answer_by_older_figures_holds_no_row(cycle: HonestCycle, runs: tuple
             assert case.row.apply() == "Settlement: row not pending"
             assert cycle.outcome() == before
             assert settle_rightly(cycle, content, 2) == truth
+            tried("older figure", "answer", "refuted by a newer leaf")

@@ -19,11 +19,14 @@ from settlement.preimages import flow_salt
 from settlement.trade import AllocationLeaf, FlowLeaf, Ruling, Trade
 from tests.contracts.completeness.attested import AttestedRow
 from tests.contracts.completeness.corruptions import fitted
+from tests.contracts.completeness.counting import tried
 from tests.contracts.completeness.honest import HonestCycle, Leaves, Outcome, attempt, meter
 from tests.contracts.completeness.signed import ARBITERS
 from tests.contracts.completeness.watching import Watcher, contest
 from tests.contracts.settling import events, later
 from tests.contracts.trading import CONFIG, CYCLE, END, MORNING, at_time, trade_of
+
+pytestmark = pytest.mark.usefixtures("counted")
 
 LIAR = "utility_b"
 GROUP = meter("s1")
@@ -107,6 +110,7 @@ def told(cycle: HonestCycle, what: str) -> None:
 def test_no_fault_shows_a_lie_that_fits_together(cycle: HonestCycle, what: str) -> None:
     told(cycle, what)
     assert Watcher(cycle, LIAR, 0).prove_everything() == set()
+    tried("lie that fits together", what, "no fault")
 
 
 @pytest.mark.parametrize("what", list(LIES))
@@ -127,6 +131,7 @@ def test_contested_and_ruled_on_it_pays_as_in_truth(cycle: HonestCycle, outcome:
         cycle.seal()
         cycle.settle(run)
     assert cycle.outcome() == outcome
+    tried("lie that fits together", what, "contested and ruled on: as in truth")
 
 
 @pytest.mark.parametrize("what", list(LIES))
@@ -148,6 +153,7 @@ def test_contested_and_left_at_that_it_stands_from_the_next_run_on(
         assert settled <= lied[cycle.scene.digest(trade)]
     cycle.settle(2)
     assert cycle.outcome() != outcome
+    tried("lie that fits together", what, "contested and left at that: stands from the next run on")
 
 
 def test_two_pseudonyms_may_be_one_meter(cycle: HonestCycle) -> None:

@@ -17,8 +17,11 @@ import pytest
 from settlement import trade as objects
 from settlement.hashing import keccak256
 from settlement.typed_data import TYPE_STRINGS, Domain
+from tests.contracts.completeness.counting import tried
 from tests.contracts.completeness.fields import ALTERED, SIGNED
 from tests.contracts.completeness.signed import Act, acts
+
+pytestmark = pytest.mark.usefixtures("counted")
 
 OTHERS: tuple[Callable[[Domain], Domain], ...] = (
     lambda domain: replace(domain, chain_id=domain.chain_id + 1),
@@ -108,9 +111,11 @@ def test_a_signature_is_for_one_market_on_one_chain_and_serves_once() -> None:
         for other in OTHERS:
             with signed_for(other, signed_kind(act)):
                 assert submitted(act, act.value) == ALTERED[act.kind], act.kind.__name__
+            tried("signed for another market", act.kind.__name__, ALTERED[act.kind])
         with boa.env.anchor():
             assert act.submit(act.value, act.value) == "", act.kind.__name__
             assert act.submit(act.value, act.value) == AGAIN[act.kind], act.kind.__name__
+            tried("signature used again", act.kind.__name__, AGAIN[act.kind])
     assert met == set(SIGNED) == set(AGAIN)
 
 
@@ -125,6 +130,7 @@ def test_a_signature_is_for_one_kind_of_object(values: dict[type, Any]) -> None:
             if kind is act.kind:
                 continue
             assert submitted(act, value) == ALTERED[act.kind], (act.kind.__name__, kind.__name__)
+            tried("signed as another kind", act.kind.__name__, ALTERED[act.kind])
             twin = alike(act.value, kind)
             if twin is not None:
                 assert submitted(act, twin) == ALTERED[act.kind], (act.kind.__name__, kind.__name__)

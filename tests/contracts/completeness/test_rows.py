@@ -15,10 +15,13 @@ from settlement.rows import RowContent
 from settlement.trade import FlowLeaf
 from tests.contracts.completeness.attested import RIGHT, AttestedRow
 from tests.contracts.completeness.corruptions import FLOW_FIELDS, Corruption, of_field, of_row, of_tree
+from tests.contracts.completeness.counting import tried, tried_lie
 from tests.contracts.completeness.fields import ATTESTED_ROW, FATES, changed
 from tests.contracts.completeness.honest import HonestCycle, Outcome
 from tests.contracts.settling import later
 from tests.contracts.trading import CONFIG, CYCLE
+
+pytestmark = pytest.mark.usefixtures("counted")
 
 PAIRS = (("platform_a", "platform_b"), ("platform_b", "utility_b"))
 RUN = 1
@@ -100,6 +103,7 @@ def judge(case: Case, lies: Iterable[Corruption[FlowLeaf]]) -> Counter[str]:
             assert fate, f"{lie.said}: the row stands"
             assert_ends_well(case, lie.said)
         fates[fate] += 1
+        tried_lie(lie, "FlowLeaf", fate)
     assert fates
     return fates
 
@@ -111,14 +115,12 @@ def test_each_field_of_each_leaf(case: Case, field: str) -> None:
     allowed = {"Settlement: leaves out of order": "never published: out of order"}
     allowed["leaves do not add up"] = "struck at publication: leaves do not add up"
     assert {allowed.get(fate, fate) for fate in fates} <= set(FATES[FlowLeaf][field].remedies), fates
-    print(f"\n{field}: {dict(fates)}")
 
 
 def test_each_tree(case: Case) -> None:
     fates = judge(case, of_tree(case.truth.leaves))
     assert set(fates) <= {"missing leaf", "Settlement: leaves out of order"}
     assert fates["missing leaf"] == case.truth.count + 1  # each leaf left out, and all
-    print(f"\n{dict(fates)}")
 
 
 def test_what_is_added_or_put_in_place_of_another(case: Case) -> None:
@@ -131,7 +133,6 @@ def test_what_is_added_or_put_in_place_of_another(case: Case) -> None:
     fates = judge(case, of_row(case.truth.leaves, foreign))
     assert set(fates) == {"wrong leaf", "missing leaf", "unfounded leaf"}
     assert fates["unfounded leaf"] == 1
-    print(f"\n{dict(fates)}")
 
 
 @pytest.mark.parametrize("field", list(ATTESTED_ROW))
@@ -143,6 +144,7 @@ def test_each_field_of_the_row(case: Case, field: str) -> None:
             fate = fate_of(case, replace(right, row=replace(right.row, **change)))
             assert fate in ATTESTED_ROW[field].remedies
             assert_ends_well(case, field)
+        tried("attested row field", f"Row.{field}", fate)
 
 
 def test_nothing_right_is_ever_struck(case: Case) -> None:
