@@ -265,8 +265,8 @@ BUGS = (
     Bug(
         "who came later may stand before",
         "modules/allocation_check.vy",
-        "or (second_place < first_place and second_before > first_before)",
-        "or (second_place < first_place and second_before > 2 * first_before)",
+        "or (first_place < second_place and first_before > second_before)",
+        "or (first_place < second_place and first_before == 2**64)",
         ("AllocationFaults",),
     ),
     Bug(

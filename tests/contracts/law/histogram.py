@@ -40,7 +40,8 @@ EDGES = (
     *("trade waiting->waiting", "trade waiting->settled", "trade settled->as before", "trade settled->changed"),
     *("figure of this run", "figure of an older run", "figure recorded", "figure none", "figure none in the last run"),
     # allocations and runs
-    *("allocation honest", "allocation lying", "allocation withheld", "allocation double", "allocation empty"),
+    *("allocation honest", "allocation lying", "allocation withheld", "allocation double", "allocation swapped"),
+    "allocation empty",
     *("allocation replaced", "allocation of a later run"),
     *("run 0 none->sealed", "run 1 none->sealed", "run 2 none->sealed"),
     *("contest of a reading", "contest of a lack", "contest after silence"),

@@ -8,7 +8,7 @@ from typing import ClassVar
 from tests.contracts.law.machine import Law
 from tests.contracts.law.machine_inputs import WAYS
 from tests.contracts.law.model_inputs import WINDOW
-from tests.contracts.law.world import NARROW, PLATFORMS, UTILITIES
+from tests.contracts.law.world import HOUR, NARROW, PLATFORMS, UTILITIES
 
 
 class CrowdedLaw(Law):
@@ -17,7 +17,7 @@ class CrowdedLaw(Law):
     config = NARROW
     platforms = PLATFORMS[:2]
     utilities = UTILITIES[:1]
-    ways: ClassVar = {**WAYS, "double": 9.0}
+    ways: ClassVar = {**WAYS, "double": 9.0, "swapped": 4.0}
     stages: ClassVar = {"sealed 1": 4.0, "window 2": 1.0, "sealed 2": 3.0, "window 3": 1.0, "sealed 3": 5.0}
 
     def play_begin(self, rng: Random) -> None:
@@ -39,7 +39,12 @@ class CrowdedLaw(Law):
         self.agree_rows(rng)
         for _ in range(3):
             self.demand_one(rng)
+            if self.law.inputs.posted:
+                self.probe(rng)
         if self.unanswered() and rng.random() < 0.5:
             self.keep_silent_about_one(rng)
         if self.law.inputs.run == self.law.inputs.last:
             self.contest_one(rng)
+            self.move(rng.choice((1, HOUR)))
+            if self.law.inputs.phase == WINDOW:
+                self.contest_one(rng)

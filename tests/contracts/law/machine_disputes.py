@@ -167,7 +167,7 @@ class DisputeRules(Base):
     def contest_one(self, rng: Random) -> None:
         """A signer says that a side's reading is wrong, or lacks; mostly that ends with a figure."""
         withheld = self.withheld()
-        drawn = self.disputed(rng, withheld)
+        drawn = self.disputed(rng, [*withheld, *self.unanswered()])
         if drawn is None:
             return
         deal, side, member, place = drawn

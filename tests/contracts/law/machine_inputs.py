@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import astuple, replace
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.contracts.law.world import CYCLE, signed
 
 ESTIMATED = 1
 LEAF_FIELDS = tuple(AllocationLeaf.__dataclass_fields__)
-WAYS = {"honest": 6.0, "lying": 2.0, "withheld": 1.2, "double": 3.4, "lazy": 0.5}
+WAYS = {"honest": 6.0, "lying": 2.0, "withheld": 1.2, "double": 3.4, "swapped": 0.7, "lazy": 0.5}
 
 
 class InputRules(DisputeRules):
@@ -46,7 +47,7 @@ class InputRules(DisputeRules):
         self.post_tree(rng, rng.choice(self.utilities))
 
     def post_tree(self, rng: Random, utility: str) -> None:
-        """A utility's statement: honest, lazy, lying in one field, without a leaf, with one twice."""
+        """A utility's statement: honest, lazy, lying in one field, without a leaf, with one twice or two swapped."""
         inputs, run = self.law.inputs, self.law.inputs.run
         leaves = self.honest_leaves(rng, utility)
         way = pick(rng, self.ways)
@@ -126,6 +127,8 @@ class InputRules(DisputeRules):
         """The same tree with one thing wrong."""
         if way == "lazy":
             return []
+        if way == "swapped":
+            return self.swapped(leaves)
         index = rng.randrange(len(leaves))
         leaf = leaves[index]
         if way == "withheld":
@@ -145,6 +148,23 @@ class InputRules(DisputeRules):
         tally(f"lie: {field}")
         return [*leaves[:index], replace(leaf, **{field: wrong}), *leaves[index + 1 :]]
 
+    def swapped(self, leaves: list[AllocationLeaf]) -> list[AllocationLeaf]:
+        """The first two of a group change places: only wrong where energy goes to who came first."""
+        for index, (one, other) in enumerate(pairwise(leaves)):
+            if group_of(b"", one) == group_of(b"", other):
+                changed = [
+                    self.replaced(one, one.contracted_before + other.contracted_wh),
+                    self.replaced(other, one.contracted_before),
+                ]
+                return [*leaves[:index], *changed, *leaves[index + 2 :]]
+        return leaves
+
+    def replaced(self, leaf: AllocationLeaf, before: int) -> AllocationLeaf:
+        """The leaf, with what the rule gives it after so many Wh."""
+        given = leaf.contracted_wh, before, leaf.contracted_total_wh, leaf.meter_wh
+        wh = 0 if leaf.status == MISSING else share(*given, self.law.inputs.config.allocation_rule)
+        return replace(leaf, contracted_before=before, allocated_wh=wh)
+
     # --- faults ---
 
     @precondition(lambda self: self.law.inputs.posted)
@@ -163,7 +183,12 @@ class InputRules(DisputeRules):
         ]
         if choices and rng.random() < 0.85:
             self.prove(*rng.choice(choices))
-            return
+        else:
+            self.probe(rng)
+
+    def probe(self, rng: Random) -> None:
+        """Somebody tries what is mostly right."""
+        inputs = self.law.inputs
         owner, run = rng.choice(list(inputs.posted))
         count = len(inputs.posted[owner, run].leaves)
         if not count:
