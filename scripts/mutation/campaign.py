@@ -1,4 +1,4 @@
-"""A run over contracts: draws mutants, has them judged or remembers what became of them, and counts."""
+"""A run over contracts and modules: draws mutants, has them judged or remembers what became of them, and counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from scripts.mutation import equivalents
 from scripts.mutation.bench import Bench, Verdict
 from scripts.mutation.memory import Memory
 from scripts.mutation.operators import Mutant, chosen, mutants
-from scripts.mutation.suites import CONTRACTS, ROOT, fingerprint, other_tests, own_tests
+from scripts.mutation.suites import CONTRACTS, MODULES, ROOT, fingerprint, other_tests, own_stages
 
 FOLDER = ROOT / "build" / "mutants"
 ASKED_FIRST = 4
@@ -26,18 +27,26 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked for: at least `count` mutants that compile of each contract, drawn by `seed`."""
+    """What is asked for: this many mutants that compile of each contract and of each module, drawn by `seed`."""
 
     contracts: tuple[str, ...]
     count: int = 20
+    module_count: int = 10
     seed: int = 1
     thorough: bool = False
     jobs: int = 1
 
+    def asked(self, source: str) -> int:
+        """How many of this one, if it has so many."""
+        return self.module_count if source.startswith(f"{MODULES}/") else self.count
+
 
 @dataclass
 class Tally:
-    """What became of one contract's mutants. Equivalent ones are judged too, but not counted as made."""
+    """What became of one source's mutants. Equivalent ones are judged too, but not counted as made.
+
+    `seconds` are those that its verdicts took, whenever they were found.
+    """
 
     contract: str
     killed: int = 0
@@ -65,7 +74,7 @@ class Tally:
 
 
 def candidates(contract: str, tree: Path = ROOT) -> list[Mutant]:
-    """Every mutant of a contract, as it stands in a tree."""
+    """Every mutant of a contract or module, as it stands in a tree."""
     return mutants(contract, (tree / CONTRACTS / f"{contract}.vy").read_text("ascii"))
 
 
@@ -99,20 +108,21 @@ def run(plan: Plan, say: Say) -> list[Tally]:
 
 
 def judged(contract: str, plan: Plan, bench: Bench, say: Say) -> Tally:
-    """One contract's tally."""
+    """The tally of one contract or module."""
     began = time.monotonic()
     tally = Tally(contract)
     all_of_it = candidates(contract, bench.tree)
     listed = [one for one in equivalents.read() if one.contract == contract]
     tally.refuted += [f"there is no such line: `{one.after}`" for one in equivalents.unknown(listed, all_of_it)]
-    courts = [Court("own", contract, own_tests(contract, bench.tree), bench)]
+    courts = [Court("own", contract, own_stages(contract, bench.tree), bench)]
     if plan.thorough:
-        courts.append(Court("others", contract, other_tests(contract, bench.tree), bench))
+        courts.append(Court("others", contract, [other_tests(contract, bench.tree)], bench))
     for mutant in chosen(all_of_it, plan.seed):
-        if tally.made >= plan.count:
+        if tally.made >= plan.asked(contract):
             break
         for court in courts:
             verdict = court.verdict(mutant)
+            tally.seconds += verdict.seconds
             if verdict.word != "survived":
                 break
         if verdict.word == "stillborn":
@@ -133,32 +143,56 @@ def judged(contract: str, plan: Plan, bench: Bench, say: Say) -> Tally:
             f"{contract} {tally.killed} of {tally.made} killed, {time.monotonic() - began:.0f} s; "
             f"{mutant.operator}, line {mutant.line}: {shown} -- {fate} ({verdict.seconds} s)"
         )
-    tally.seconds = time.monotonic() - began
     return tally
 
 
 class Court:
-    """A list of tests before which one contract's mutants are brought; it remembers its verdicts."""
+    """Lists of tests before which one source's mutants are brought, one after the other; it remembers its verdicts."""
 
-    def __init__(self, name: str, contract: str, tests: list[str], bench: Bench) -> None:
+    def __init__(self, name: str, contract: str, stages: list[list[str]], bench: Bench) -> None:
         self.contract = contract
-        self.tests = tests
+        self.stages = stages
         self.bench = bench
-        self.memory = Memory(FOLDER / "verdicts" / f"{contract}.{name}.json", fingerprint(bench.tree, contract, tests))
-        self.baseline: float | None = None
+        tests = [test for stage in stages for test in stage]
+
+        @cache
+        def of(*judges: str) -> str:
+            return fingerprint(bench.tree, contract, judges)
+
+        def rests_on(verdict: Verdict) -> str:
+            """What no other test can undo: a mutant is dead, or no contract. A survivor meets every test."""
+            killer = verdict.by.partition("::")[0]
+            return of() if verdict.word == "stillborn" else of(killer) if killer in tests else of(*tests)
+
+        self.memory = Memory(FOLDER / "verdicts" / f"{contract}.{name}.json", rests_on)
+        self.baselines: dict[int, float] = {}
         self.killers: list[tuple[int, str]] = []
 
     def verdict(self, mutant: Mutant) -> Verdict:
         """What the tests say, now or when they were last asked the same."""
         known = self.memory.verdict(mutant)
         if known is None:
-            if self.baseline is None:
-                self.baseline = self.bench.baseline(self.contract, self.tests)
-            known = self.bench.judge(mutant, self.tests, self._first(mutant), self.baseline)
+            known = self._judged(mutant)
             self.memory.keep(mutant, known)
         if known.word == "killed":
             self.killers.append((mutant.line, known.by))
         return known
+
+    def _judged(self, mutant: Mutant) -> Verdict:
+        """What the stages say, that of the likeliest killer before all others; each must pass without the mutant."""
+        first = self._first(mutant)
+        likeliest = first[0].partition("::")[0] if first else ""
+        seconds = 0.0
+        for place in sorted(range(len(self.stages)), key=lambda place: likeliest not in self.stages[place]):
+            stage = self.stages[place]
+            if place not in self.baselines:
+                self.baselines[place] = self.bench.baseline(self.contract, stage)
+            asked = [test for test in first if test.partition("::")[0] in stage]
+            verdict = self.bench.judge(mutant, stage, asked, self.baselines[place])
+            seconds += verdict.seconds
+            if verdict.word != "survived":
+                break
+        return replace(verdict, seconds=round(seconds, 1))
 
     def _first(self, mutant: Mutant) -> list[str]:
         """The likeliest killers: of this mutant before, else of its neighbours."""

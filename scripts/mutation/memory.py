@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,17 @@ from scripts.mutation.operators import Mutant
 
 
 class Memory:
-    """The verdicts of one contract's mutants before one list of tests.
+    """The verdicts of one source's mutants before one list of tests.
 
-    They hold as long as the fingerprint does. Older ones only say which test to ask first.
+    Each holds as long as the fingerprint that it rests on. Older ones only say which test to ask first.
     """
 
-    def __init__(self, file: Path, fingerprint: str) -> None:
+    def __init__(self, file: Path, rests_on: Callable[[Verdict], str]) -> None:
         self.file = file
-        self.fingerprint = fingerprint
+        self.rests_on = rests_on
         kept: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-        holds = kept.get("fingerprint") == fingerprint
-        self.verdicts = {name: Verdict(**one) for name, one in kept["verdicts"].items()} if holds else {}
+        told = {name: (one.pop("holds"), Verdict(**one)) for name, one in kept.get("verdicts", {}).items()}
+        self.verdicts = {name: verdict for name, (holds, verdict) in told.items() if holds == rests_on(verdict)}
         self.killers: dict[str, str] = kept.get("killers", {})
 
     def verdict(self, mutant: Mutant) -> Verdict | None:
@@ -39,8 +40,9 @@ class Memory:
         if verdict.word == "killed":
             self.killers[mutant.id] = verdict.by
         document = {
-            "fingerprint": self.fingerprint,
-            "verdicts": {name: asdict(one) for name, one in sorted(self.verdicts.items())},
+            "verdicts": {
+                name: {**asdict(one), "holds": self.rests_on(one)} for name, one in sorted(self.verdicts.items())
+            },
             "killers": dict(sorted(self.killers.items())),
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)

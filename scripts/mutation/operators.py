@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from tokenize import NAME, NUMBER, OP, TokenInfo
 
-OPERATORS = ("assert", "compare", "sign", "constant", "party")
+OPERATORS = ("assert", "compare", "sign", "constant", "party", "order")
 
 # An order's bound moves by one; an equality becomes its opposite.
 COMPARISONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
@@ -57,11 +57,15 @@ class Mutant:
 
 
 def mutants(source: str, text: str) -> list[Mutant]:
-    """Every mutant that the operators make of a source, in its order."""
+    """Every mutant that the operators make of a source, in its order; once where two make the same."""
     lines = text.split("\n")
     seen: Counter[tuple[str, str, str]] = Counter()
+    there: set[tuple[int, str]] = set()
     found = []
     for operator, line, changed in _changes(text, lines):
+        if (line, changed) in there:
+            continue
+        there.add((line, changed))
         key = operator, lines[line - 1].strip(), changed.strip()
         found.append(Mutant(source, operator, line, key[1], key[2], seen[key]))
         seen[key] += 1
@@ -98,11 +102,20 @@ def _changes(text: str, lines: Sequence[str]) -> Iterator[tuple[str, int, str]]:
                 yield "compare", token.start[0], _with(lines, token, COMPARISONS[token.string])
             elif token.type == OP and token.string in SIGNS and _ends_operand(before):
                 yield "sign", token.start[0], _with(lines, token, SIGNS[token.string])
-            elif token.type == NUMBER and not token.string.lower().startswith("0x"):
+            elif token.type == NUMBER and token.string.startswith("0x"):
+                yield "constant", token.start[0], _with(lines, token, _next_bytes(token.string))
+            elif token.type == NUMBER:
                 number = int(token.string)
                 for shifted in (number + 1, number - 1)[: 1 if number == 0 else 2]:
                     yield "constant", token.start[0], _with(lines, token, str(shifted))
         yield from _party_changes(statement, lines)
+        yield from _order_changes(statement, lines)
+
+
+def _next_bytes(literal: str) -> str:
+    """The bytes after these, as many."""
+    digits = len(literal) - len("0x")
+    return f"0x{(int(literal, 16) + 1) % 16**digits:0{digits}x}"
 
 
 def _placeholders(statements: Sequence[list[TokenInfo]]) -> list[bool]:
@@ -139,6 +152,33 @@ def _party_changes(statement: Sequence[TokenInfo], lines: Sequence[str]) -> Iter
             for token, other in reversed(swaps):
                 exchanged = [exchanged[0][: token.start[1]] + other + exchanged[0][token.end[1] :]]
             yield "party", line, exchanged[0]
+
+
+def _order_changes(statement: Sequence[TokenInfo], lines: Sequence[str]) -> Iterator[tuple[str, int, str]]:
+    """Neighbours in an encoding exchanged, where they share a line: no type tells them apart any more."""
+    for place, token in enumerate(statement):
+        if token.string == "abi_encode":
+            for one, other in pairwise(_arguments(statement[place + 2 :])):
+                start, end, back, stop = one[0].start, one[-1].end, other[0].start, other[-1].end
+                if start[0] == stop[0]:
+                    line = lines[start[0] - 1]
+                    exchanged = line[back[1] : stop[1]] + line[end[1] : back[1]] + line[start[1] : end[1]]
+                    yield "order", start[0], line[: start[1]] + exchanged + line[stop[1] :]
+
+
+def _arguments(tokens: Sequence[TokenInfo]) -> list[list[TokenInfo]]:
+    """The tokens of each argument of a call, from behind its opening bracket; without those that have a keyword."""
+    found: list[list[TokenInfo]] = [[]]
+    depth = 0
+    for token in tokens:
+        if token.string == "," and depth == 0:
+            found.append([])
+            continue
+        depth += (token.string in ("(", "[")) - (token.string in (")", "]"))
+        if depth < 0:
+            break
+        found[-1].append(token)
+    return [one for one in found if one and not any(token.string == "=" for token in one)]
 
 
 def _counterpart(word: str) -> str:

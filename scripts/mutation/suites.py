@@ -1,4 +1,7 @@
-"""Which tests judge a contract's mutants, the likeliest and quickest first, and what a mutant depends on."""
+"""Which tests judge a source's mutants, the likeliest and quickest first, and what a mutant depends on.
+
+A source is a contract or a module that contracts import, by its path under `contracts/` without the suffix.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = Path("tests/contracts")
 CONTRACTS = Path("contracts")
+MODULES = "modules"
 
-# A contract's own tests, then others that call it for what it is there for: files, and folders for all files in them.
+# A contract's own tests, then others that call it for what it is there for; of a module those of the contracts that
+# import it. Files, and folders for all files in them.
 SUITES = {
     "AllocationFaults": ("test_allocation_faults", "test_allocation_check"),
     "AllocationOracle": ("test_allocation_oracle", "test_allocation_faults", "disputes", "test_closing"),
@@ -29,6 +34,31 @@ SUITES = {
     "StatementRegistry": ("test_statement_registry",),
     "TradeBook": ("trade_book",),
     "TradeResult": ("trade_result", "test_differential"),
+    "modules/agreed_rows": ("settlement/test_agreed_rows", "settlement/test_attested_rows"),
+    "modules/allocation_check": ("test_allocation_check", "test_allocation_faults", "trade_result"),
+    "modules/attestor_set": ("member_registry/test_standing", "member_registry/test_members"),
+    "modules/claimed_figures": ("row_faults", "row_demands"),
+    "modules/claims": ("settlement/test_claims", "settlement/test_claims_beside", "settlement/test_sums_of_claims"),
+    "modules/governance": ("member_registry/test_members", "member_registry/test_parameters_and_pause"),
+    "modules/hot_keys": ("test_statement_registry", "test_settlement_escrow"),
+    "modules/live_notices": ("obligation_ledger/test_notices", "obligation_ledger"),
+    "modules/merkle": ("test_modules",),
+    "modules/pair_state": (
+        "settlement/test_agreed_rows",
+        "settlement/test_claims",
+        "settlement/test_sums_of_claims",
+        "settlement/test_attested_rows",
+    ),
+    "modules/parameters": ("member_registry/test_parameters_and_pause",),
+    "modules/pausing": ("member_registry/test_parameters_and_pause",),
+    "modules/preimages": ("test_modules",),
+    "modules/publication": ("settlement/test_publishing", "settlement/test_attested_rows", "row_demands"),
+    "modules/queues": ("obligation_ledger/test_falling_due", "obligation_ledger"),
+    "modules/roles": ("member_registry", "test_statement_registry", "test_deposit_token"),
+    "modules/run_terms": ("member_registry/test_parameters_and_pause", "row_demands/test_demands", "disputes"),
+    "modules/signatures": ("test_modules",),
+    "modules/timeline": ("member_registry/test_standing", "member_registry"),
+    "modules/typed_data": ("test_modules",),
 }
 
 # Folders of what takes longest.
@@ -46,13 +76,20 @@ DEAF = (
 _LOCAL_IMPORT = re.compile(r"^from (\.+)(\w*) import (\w+)", re.MULTILINE)
 
 
-def own_tests(contract: str, root: Path = ROOT) -> list[str]:
-    """The test files of a contract, as paths within the checkout, each where it is named first; folders by name."""
-    found: list[Path] = []
+def own_stages(contract: str, root: Path = ROOT) -> list[list[str]]:
+    """The test files of each part of a contract's suite, as paths within the checkout; each where it is named first."""
+    found: list[list[str]] = []
     for name in SUITES[contract]:
         folder = root / TESTS / name
-        found += sorted(folder.glob("test_*.py")) if folder.is_dir() else [folder.with_name(f"{folder.name}.py")]
-    return list(dict.fromkeys(path.relative_to(root).as_posix() for path in found))
+        files = sorted(folder.glob("test_*.py")) if folder.is_dir() else [folder.with_name(f"{folder.name}.py")]
+        named = [path.relative_to(root).as_posix() for path in files]
+        found.append([test for test in named if not any(test in stage for stage in found)])
+    return [stage for stage in found if stage]
+
+
+def own_tests(contract: str, root: Path = ROOT) -> list[str]:
+    """All test files of a contract, in their order."""
+    return [test for stage in own_stages(contract, root) for test in stage]
 
 
 def other_tests(contract: str, root: Path = ROOT) -> list[str]:
@@ -76,12 +113,21 @@ def imports(path: Path) -> set[Path]:
     return found
 
 
+def importers(path: Path) -> set[Path]:
+    """A Vyper source and, if it is a module, the contracts and mocks that import it at any depth."""
+    if path.parent.name != MODULES:
+        return {path}
+    beside = path.parents[1].rglob("*.vy")
+    return {path} | {file for file in beside if path in imports(file)}
+
+
 def fingerprint(root: Path, contract: str, tests: Iterable[str]) -> str:
-    """Over what decides the fate of a contract's mutants: sources, these tests, what stands beside them or above."""
+    """Over what decides the fate of a source's mutants: sources, these tests, what stands beside them or above."""
     judges = {root / test for test in tests}
     folders = {root / TESTS, *(judge.parent for judge in judges)}
     beside = {path for folder in folders for path in folder.glob("*.py") if not path.name.startswith("test_")}
     total = hashlib.sha256()
-    for file in sorted(imports(root / CONTRACTS / f"{contract}.vy") | judges | beside):
+    sources = {file for one in importers(root / CONTRACTS / f"{contract}.vy") for file in imports(one)}
+    for file in sorted(sources | judges | beside):
         total.update(f"{file.relative_to(root)}\0".encode() + file.read_bytes() + b"\0")
     return total.hexdigest()[:16]

@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from chain.node import dies_with_parent
 from scripts.contract_gates import SIZE_LIMIT
+from scripts.mutation.suites import CONTRACTS, importers
 
 # What every test needs: loaded once, it is there in every process that is forked.
 LOADED = ("pytest_timeout", "tests.contracts.settling")
@@ -43,22 +44,46 @@ Reply = dict[str, Any]
 
 
 class Compiled:
-    """What the compiler made of sources that no mutant changes; the place of `boa.interpret.compiler_data`."""
+    """What the compiler made of sources that no mutant changes; the place of `boa.interpret.compiler_data`.
+
+    In a process with a mutant, `stillborn` is why what has it in it is no contract, once that has turned out.
+    """
 
     def __init__(self) -> None:
         self.compile = interpret.compiler_data
         self.known: dict[tuple[str, str, str], Any] = {}
         self.missed: list[str] = []
+        self.changed: set[str] = set()
+        self.stillborn = ""
 
     def __call__(
         self, source_code: str, contract_name: str | None, filename: Any, deployer: Any = None, **how: Any
     ) -> Any:
         key = str(filename), source_code, repr(how)
         if key not in self.known:
-            self.known[key] = self.compile(source_code, contract_name, filename, deployer, **how)
+            self.known[key] = self._checked(key[0], source_code, contract_name, filename, deployer, **how)
             if not how and Path(key[0]).is_file() and Path(key[0]).is_relative_to(Path.cwd()):
                 self.missed.append(key[0])
         return self.known[key]
+
+    def _checked(self, path: str, *what: Any, **how: Any) -> Any:
+        if os.path.realpath(path) not in self.changed:
+            return self.compile(*what, **how)
+        try:
+            made = self.compile(*what, **how)
+            size = len(made.bytecode_runtime) + made.global_ctx.immutable_section_bytes
+        except Exception as error:  # the compiler raises of all sorts
+            self.stillborn = self.stillborn or type(error).__name__
+            raise
+        if size >= SIZE_LIMIT and Path(path).parent.name == CONTRACTS.name:
+            self.stillborn = self.stillborn or f"{size} bytes"
+            raise ValueError(self.stillborn)
+        return made
+
+    def expect(self, source: Path) -> None:
+        """From now on this source is a mutant, and so is whatever imports it: none of that is known any more."""
+        self.changed = {str(path) for path in importers(source)}
+        self.known = {key: made for key, made in self.known.items() if os.path.realpath(key[0]) not in self.changed}
 
     def learn(self, paths: list[str]) -> None:
         """Compiles what a forked process missed, so that the next one finds it."""
@@ -93,17 +118,18 @@ def judge(request: Request, compiled: Compiled) -> Reply:
     """The tests' word on what stands in the tree now; in a forked process, for it leaves traces."""
     if request["text"] is not None:
         interpret.set_cache_dir(THROWN_AWAY)
-        try:
-            made = boa.load_partial(str(Path(request["source"]).absolute())).compiler_data
-            size = len(made.bytecode_runtime) + made.global_ctx.immutable_section_bytes
-        except Exception as error:  # the compiler raises of all sorts
-            return {"verdict": "stillborn", "by": type(error).__name__}
-        if size >= SIZE_LIMIT:
-            return {"verdict": "stillborn", "by": f"{size} bytes"}
-        compiled.missed.clear()
+        source = Path(request["source"]).resolve()
+        compiled.expect(source)
+        if source.parent.name == CONTRACTS.name:
+            with contextlib.suppress(Exception):
+                boa.load_partial(str(source))
     watch = Watch(request["first"])
     deselected = [f"--deselect={test}" for test in request["deaf"]]
+    if compiled.stillborn:
+        return {"verdict": "stillborn", "by": compiled.stillborn}
     code = pytest.main([*OPTIONS, *deselected, *request["tests"]], plugins=[watch])
+    if compiled.stillborn:  # of what imports a module, the tests compile what they need
+        return {"verdict": "stillborn", "by": compiled.stillborn}
     if code == PASSED:
         return {"verdict": "survived", "by": ""}
     if code == FAILED or watch.failed:

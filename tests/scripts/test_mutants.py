@@ -1,147 +1,42 @@
-"""The mutation check: what it changes, what it draws, how it judges, what it remembers and reports."""
+"""The mutation check: by which tests it judges and how, what it remembers and reports."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts import mutants as command
-from scripts.mutation import equivalents
+from scripts.mutation import document, equivalents
 from scripts.mutation.bench import Bench, BenchError, Verdict
 from scripts.mutation.campaign import Court, Tally, candidates
 from scripts.mutation.equivalents import Equivalent
 from scripts.mutation.memory import Memory
-from scripts.mutation.operators import OPERATORS, Mutant, chosen, mutants
-from scripts.mutation.suites import CONTRACTS, DEAF, ROOT, SLOW, SUITES, fingerprint, imports, other_tests, own_tests
-
-SOURCE = '''# pragma version 0.4.3
-"""
-@notice Pays 1 + 1, never payer < payee.
-"""
-
-from .interfaces import Types2
-
-BITS: constant(uint256) = 96  # payer == 3
-MASK: constant(bytes4) = 0x01020304
-held: HashMap[uint256, DynArray[uint256, 4]]
-
-
-@external
-def act(count: uint256[2]) -> int256:
-    """
-    @param count 7 > 6
-    """
-    assert count[0] < 10, "X: payer - 1"
-    for i: uint256 in range(count[1], bound=8):
-        self.held[i] += 1
-    return -1
-'''
-
-
-def made(text: str, operator: str = "") -> list[tuple[str, str]]:
-    """Lines before and after, by all operators or one."""
-    return [(one.before, one.after) for one in mutants("X", text) if operator in ("", one.operator)]
-
-
-# --- operators ---
-
-
-def test_code_is_changed_and_nothing_else() -> None:
-    assert [(one.operator, one.line, one.after) for one in mutants("X", SOURCE)] == [
-        ("constant", 8, "BITS: constant(uint256) = 97  # payer == 3"),
-        ("constant", 8, "BITS: constant(uint256) = 95  # payer == 3"),
-        ("assert", 18, 'assert True or count[0] < 10, "X: payer - 1"'),
-        ("constant", 18, 'assert count[1] < 10, "X: payer - 1"'),
-        ("compare", 18, 'assert count[0] <= 10, "X: payer - 1"'),
-        ("constant", 18, 'assert count[0] < 11, "X: payer - 1"'),
-        ("constant", 18, 'assert count[0] < 9, "X: payer - 1"'),
-        ("constant", 19, "for i: uint256 in range(count[2], bound=8):"),
-        ("constant", 19, "for i: uint256 in range(count[0], bound=8):"),
-        ("sign", 20, "self.held[i] -= 1"),
-        ("constant", 20, "self.held[i] += 2"),
-        ("constant", 20, "self.held[i] += 0"),
-        ("constant", 21, "return -2"),
-        ("constant", 21, "return -0"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"), [("<", "<="), ("<=", "<"), (">", ">="), (">=", ">"), ("==", "!="), ("!=", "==")]
+from scripts.mutation.operators import Mutant, mutants
+from scripts.mutation.suites import (
+    CONTRACTS,
+    DEAF,
+    MODULES,
+    ROOT,
+    SLOW,
+    SUITES,
+    fingerprint,
+    importers,
+    imports,
+    other_tests,
+    own_stages,
+    own_tests,
 )
-def test_comparisons(before: str, after: str) -> None:
-    assert made(f"x = a {before} b", "compare") == [(f"x = a {before} b", f"x = a {after} b")]
-
-
-def test_signs_join_two_operands() -> None:
-    assert [after for _, after in made("x = a + b(c) - d[e] - -f", "sign")] == [
-        "x = a - b(c) - d[e] - -f",
-        "x = a + b(c) + d[e] - -f",
-        "x = a + b(c) - d[e] + -f",
-    ]
-
-
-def test_an_assert_asks_for_nothing_any_more_even_over_several_lines() -> None:
-    assert made('assert (\n    a\n    and b\n), "X: no"') == [("assert (", "assert True or (")]
-
-
-def test_parties_are_taken_for_each_other() -> None:
-    assert [after for _, after in made("self.owed[debtor_of][CREDITOR] = payback(payer)", "party")] == [
-        "self.owed[creditor_of][CREDITOR] = payback(payer)",
-        "self.owed[debtor_of][DEBTOR] = payback(payer)",
-        "self.owed[debtor_of][CREDITOR] = payback(payee)",
-        "self.owed[creditor_of][DEBTOR] = payback(payee)",
-    ]
-
-
-def test_a_keyword_keeps_its_name() -> None:
-    assert made("log Paid(payer=payer, to=payee)", "party") == [
-        ("log Paid(payer=payer, to=payee)", "log Paid(payer=payee, to=payee)"),
-        ("log Paid(payer=payer, to=payee)", "log Paid(payer=payer, to=payer)"),
-        ("log Paid(payer=payer, to=payee)", "log Paid(payer=payee, to=payer)"),
-    ]
-
-
-def test_a_value_that_nobody_reads_is_left_alone() -> None:
-    text = "y: uint256 = 5\na: uint256 = 0\nb: uint256 = 0\na, b = f()\nc: uint256 = 7\nc = 8"
-    assert {before for before, _ in made(text)} == {"y: uint256 = 5", "c: uint256 = 7", "c = 8"}
-
-
-def test_equal_changes_of_equal_lines_are_told_apart() -> None:
-    first, second = mutants("X", "x = a == b\ny = 7 if c else d\nx = a == b")[0::3]
-    assert (first.line, first.nth, second.line, second.nth) == (1, 0, 3, 1)
-    assert first.id != second.id
-    moved = mutants("X", "z = e\nx = a == b\n")
-    assert [one.id for one in moved] == [first.id]
-
-
-def test_a_mutant_is_one_line_of_its_source() -> None:
-    for mutant in mutants("X", SOURCE):
-        pairs = zip(SOURCE.split("\n"), mutant.applied_to(SOURCE).split("\n"), strict=True)
-        differing = [number for number, (before, after) in enumerate(pairs, 1) if before != after]
-        assert differing == [mutant.line]
-    with pytest.raises(ValueError, match="line 18 is `import os`"):
-        mutants("X", SOURCE)[2].applied_to("\n" * 17 + "import os")
-
-
-def test_all_operators_are_drawn_by_turns_and_the_seed_decides() -> None:
-    there = candidates("SettlementEscrow")
-    drawn = list(islice(chosen(there, 1), 20))
-    assert Counter(one.operator for one in drawn) == dict.fromkeys(OPERATORS, 4)
-    assert list(islice(chosen(reversed(there), 1), 20)) == drawn
-    assert list(islice(chosen(there, 2), 20)) != drawn
-    assert sorted(one.id for one in chosen(there, 1)) == sorted(one.id for one in there)
-
 
 # --- suites ---
 
 
 def test_every_contract_has_its_tests_and_all_of_them_exist() -> None:
-    assert set(SUITES) == {path.stem for path in (ROOT / CONTRACTS).glob("*.vy")}
+    contracts, modules = ((ROOT / CONTRACTS).glob("*.vy"), (ROOT / CONTRACTS / MODULES).glob("*.vy"))
+    assert set(SUITES) == {path.stem for path in contracts} | {f"{MODULES}/{path.stem}" for path in modules}
     for contract in SUITES:
         tests = own_tests(contract)
         assert tests
@@ -156,6 +51,8 @@ def test_a_folder_is_all_its_tests_and_each_is_asked_where_it_is_named_first() -
     folders = [(ROOT / "tests" / "contracts" / name).glob("test_*.py") for name in ("disputes", "obligation_ledger")]
     whole = [path.relative_to(ROOT).as_posix() for folder in folders for path in sorted(folder)]
     assert own_tests("Arbiters") == [*named, *(test for test in whole if test not in named)]
+    assert own_stages("Arbiters")[:2] == [[test] for test in named]
+    assert all(stage for name in SUITES for stage in own_stages(name))
     assert len(whole) > 4
 
 
@@ -199,22 +96,91 @@ def test_a_fingerprint_is_over_sources_and_tests(tmp_path: Path) -> None:
         assert changing == sources | {f"tests/contracts/{name}" for name in {test, *beside}}
 
 
+def test_a_modules_fingerprint_is_over_what_imports_it_too(tmp_path: Path) -> None:
+    texts = {
+        "contracts/A.vy": "from .modules import m\n",
+        "contracts/B.vy": "from .modules import k\n",
+        "contracts/C.vy": "from .modules import other\n",
+        "contracts/mocks/Probe.vy": "from ..modules import k\n",
+        "contracts/modules/m.vy": "from . import k\n",
+        "contracts/modules/k.vy": "",
+        "contracts/modules/other.vy": "",
+        "tests/contracts/test_a.py": "",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    modules = tmp_path / CONTRACTS / MODULES
+    assert {file.stem for file in importers(modules / "k.vy")} == {"A", "B", "Probe", "m", "k"}
+    assert {file.stem for file in importers(modules / "other.vy")} == {"C", "other"}
+    assert importers(tmp_path / CONTRACTS / "A.vy") == {tmp_path / CONTRACTS / "A.vy"}
+    right = fingerprint(tmp_path, "modules/k", ["tests/contracts/test_a.py"])
+    changing = set()
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text + "# changed\n")
+        if fingerprint(tmp_path, "modules/k", ["tests/contracts/test_a.py"]) != right:
+            changing.add(Path(name).stem)
+        (tmp_path / name).write_text(text)
+    assert changing == {"A", "B", "Probe", "m", "k", "test_a"}
+
+
 # --- memory, equivalents ---
 
 
-def test_verdicts_hold_as_long_as_the_fingerprint_does(tmp_path: Path) -> None:
+def test_verdicts_hold_as_long_as_what_they_rest_on(tmp_path: Path) -> None:
     one, other = mutants("X", "x = a == b\ny = a < b")
-    memory = Memory(tmp_path / "deep" / "X.json", "now")
+
+    fingerprints = {"killed": "of a file", "survived": "of all files"}
+
+    def rests_on(verdict: Verdict) -> str:
+        return fingerprints[verdict.word]
+
+    file = tmp_path / "deep" / "X.json"
+    memory = Memory(file, rests_on)
     memory.keep(one, Verdict("killed", "test_x.py::test_y", 1.5))
     memory.keep(other, Verdict("survived", "", 2.0))
-    again = Memory(tmp_path / "deep" / "X.json", "now")
+    again = Memory(file, rests_on)
     assert again.verdict(one) == Verdict("killed", "test_x.py::test_y", 1.5)
     assert again.verdict(other) == Verdict("survived", "", 2.0)
-    later = Memory(tmp_path / "deep" / "X.json", "later")
+    # A survivor meets what has been added; what is dead stays so, unless its killer has changed.
+    fingerprints["survived"] = "of more files"
+    added = Memory(file, rests_on)
+    assert (added.verdict(one), added.verdict(other)) == (again.verdict(one), None)
+    fingerprints["killed"] = "of the file as it is now"
+    later = Memory(file, rests_on)
     assert later.verdict(one) is None
     assert (later.first(one), later.first(other)) == (["test_x.py::test_y"], [])
     later.keep(other, Verdict("survived", "", 2.0))
-    assert Memory(tmp_path / "deep" / "X.json", "later").first(one) == ["test_x.py::test_y"]
+    assert Memory(file, rests_on).first(one) == ["test_x.py::test_y"]
+
+
+def test_a_stage_is_asked_only_of_what_survives_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scripts.mutation.campaign.FOLDER", tmp_path)
+    first, second = ["tests/contracts/test_council.py"], ["tests/contracts/test_safe.py"]
+    one, other, third = mutants("Council", "x = a == b\ny = a < b\nz = a > b")
+    kills = {(one.id, *first), (other.id, *second), (third.id, *second)}
+    asked: list[tuple[str, ...]] = []
+
+    class Stub(Bench):
+        def baseline(self, contract: str, tests: Sequence[str]) -> float:
+            asked.append(("baseline", *tests))
+            return 1.0
+
+        def judge(self, mutant: Mutant, tests: Sequence[str], first: Sequence[str], baseline: float) -> Verdict:
+            asked.append((mutant.id, *tests))
+            dead = (mutant.id, *tests) in kills
+            return Verdict("killed", f"{tests[0]}::test", 1.5) if dead else Verdict("survived", "", 1.5)
+
+    bench = Stub(tmp_path)
+    bench.tree = ROOT
+    court = Court("own", "Council", [first, second], bench)
+    assert court.verdict(one) == Verdict("killed", f"{first[0]}::test", 1.5)
+    assert asked == [("baseline", *first), (one.id, *first)]
+    assert court.verdict(other) == Verdict("killed", f"{second[0]}::test", 3.0)
+    assert asked[2:] == [(other.id, *first), ("baseline", *second), (other.id, *second)]
+    # The likeliest killer is that of the nearest line.
+    assert court.verdict(third).seconds == 1.5
+    assert asked[5:] == [(third.id, *second)]
 
 
 def test_equivalents_have_a_line_and_a_reason(tmp_path: Path) -> None:
@@ -292,6 +258,49 @@ def test_what_would_be_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split(".")[:2] for line in lines] == [["Arbiters", one] for one in ("assert", "compare", "sign")]
 
 
+def test_of_a_module_fewer_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["StatementRegistry", "modules/merkle"]
+    assert command.main(["--list", "--contract", *names, "--count", "3", "--module-count", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(".")[0] for line in lines] == [names[0]] * 3 + [names[1]] * 2
+
+
+def test_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lived, same = Mutant("Council", "compare", 7, "a < b", "a <= b"), Mutant("modules/merkle", "sign", 8, "+c", "-c")
+    counted = [
+        Tally("Council", 18, [lived], seconds=40.6),
+        Tally("Arbiters", 20, seconds=9),
+        Tally("modules/merkle", 9, equivalent=[(same, "Nobody asks.")], seconds=7),
+    ]
+    monkeypatch.setattr(command, "OUT", tmp_path / "mutants.json")
+    monkeypatch.setattr(document, "FILE", tmp_path / "mutants.md")
+    monkeypatch.setattr(command, "run", lambda plan, say: counted)
+    assert command.main([]) == 0
+    assert not (tmp_path / "mutants.md").exists()
+    assert command.main(["--document"]) == 0
+    lines = (tmp_path / "mutants.md").read_text("utf-8").splitlines()
+    assert "**47 of 48 killed, 97.9 %**" in "\n".join(lines)
+    for row in (
+        "| `Council` | 19 | 18 | 1 | 0 |",
+        "| all | 39 | 38 | 1 | 0 |",
+        "| `merkle` | 9 | 9 | 0 | 1 |",
+        "| all | 9 | 9 | 0 | 1 |",
+    ):
+        assert row in lines
+    assert lines[lines.index("## Survivors") + 2] == "* `Council`: `a < b` → `a <= b`"
+    assert lines[lines.index("## Equivalent") + 2 :] == ["* `modules/merkle`: `+c` → `-c`  ", "  Nobody asks."]
+    (missing,) = (line for line in lines if line.startswith("Not judged: "))
+    assert {f"`{name}`" for name in SUITES} - {"`Council`", "`Arbiters`", "`modules/merkle`"} == set(
+        missing.removeprefix("Not judged: ").removesuffix(".").split(", ")
+    )
+
+
+def test_the_projects_own_document_is_of_every_contract_and_module() -> None:
+    text = (ROOT / "docs" / "mutants.md").read_text("utf-8")
+    for name in SUITES:
+        assert f"\n| `{name.removeprefix(f'{MODULES}/')}` | " in text or f"`{name}`" in text
+
+
 # --- a real contract ---
 
 
@@ -308,7 +317,7 @@ def test_a_mistake_is_killed_a_mere_rewording_survives_nonsense_is_not_born(
         return Mutant("StatementRegistry", "constant", number, line.strip(), line.strip().replace(before, after))
 
     with Bench(tmp_path) as bench:
-        court = Court("own", "StatementRegistry", own_tests("StatementRegistry"), bench)
+        court = Court("own", "StatementRegistry", own_stages("StatementRegistry"), bench)
         killed = court.verdict(changed("% 100", "% 101"))
         assert (killed.word, killed.by.partition("::")[0]) == ("killed", "tests/contracts/test_statement_registry.py")
         assert court.verdict(changed("len(parties), bound=2", "len(parties), bound=3")).word == "survived"
@@ -316,9 +325,30 @@ def test_a_mistake_is_killed_a_mere_rewording_survives_nonsense_is_not_born(
         assert (stillborn.word, stillborn.by) == ("stillborn", "TypeMismatch")
         # A second court remembers, without asking anybody.
         bench.end()
-        again = Court("own", "StatementRegistry", own_tests("StatementRegistry"), bench)
+        again = Court("own", "StatementRegistry", own_stages("StatementRegistry"), bench)
         assert again.verdict(changed("% 100", "% 101")) == killed
         with pytest.raises(BenchError):
             again.verdict(changed("% 100", "% 99"))
     assert source.read_text("ascii") == text
     assert not (tmp_path / "tree-1").exists()
+
+
+def test_a_module_is_judged_in_the_contracts_that_import_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the contracts were compiled before without the mutant, and their own texts have not changed."""
+    monkeypatch.setattr("scripts.mutation.campaign.FOLDER", tmp_path)
+    name, tests = "modules/hot_keys", ["tests/contracts/test_statement_registry.py"]
+    source = ROOT / CONTRACTS / f"{name}.vy"
+    lines = source.read_text("ascii").split("\n")
+
+    def changed(before: str, after: str) -> Mutant:
+        (number,) = (number for number, line in enumerate(lines, 1) if before in line)
+        line = lines[number - 1].strip()
+        return Mutant(name, "compare", number, line, line.replace(before, after))
+
+    with Bench(tmp_path) as bench:
+        court = Court("own", name, [tests], bench)
+        killed = court.verdict(changed("_recover(digest, signature) == key", "_recover(digest, signature) != key"))
+        assert (killed.word, killed.by.partition("::")[0]) == ("killed", tests[0])
+        assert court.verdict(changed("key: address = roles._key(standing)", "key: bool = True")).word == "stillborn"
+        assert court.verdict(changed("key != empty(address) and", "empty(address) != key and")).word == "survived"
+    assert source.read_text("ascii").split("\n") == lines

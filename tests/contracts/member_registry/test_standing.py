@@ -54,6 +54,24 @@ def test_the_first_party_that_fails_decides(market: Market, registry: Any) -> No
     assert registry.check_parties(good, now() - 1, 1) == 1
 
 
+@pytest.mark.parametrize("odd", [False, True])
+def test_every_bit_of_a_key_counts(market: Market, registry: Any, odd: bool) -> None:
+    """Beside the key stand the time since when it is one, the roles and the flags: none is taken for the other."""
+    who = market.members["platform_a"]
+    hot = 2**160 - 2 + odd
+    later(1 + (now() + odd) % 2)  # a time as odd as the key is not
+    change_key(market, "platform_a", to_checksum_address(f"0x{hot:040x}"))
+    assert now() % 2 == (not odd)
+    for bits in [1 << place for place in (0, 1, 80, 159)]:
+        for other in (bits, hot ^ bits):
+            key = to_checksum_address(f"0x{other:040x}")
+            assert check(market, "platform_a", PLATFORM, key, now()) == 2
+            assert registry.check_signers([(who.id, PLATFORM, key)], 1) == 2
+    key = to_checksum_address(f"0x{hot:040x}")
+    assert check(market, "platform_a", PLATFORM, key, now()) == 0
+    assert registry.check_signers([(who.id, PLATFORM, key)], 1) == 0
+
+
 def test_parties_of_long_ago_and_to_come(market: Market) -> None:
     who = market.members["platform_a"]
     admitted = now()

@@ -13,6 +13,7 @@ from settlement import merkle, preimages
 from settlement.hashing import ZERO_HASH, keccak256
 from settlement.rows import RowContent
 from settlement.trade import FlowLeaf
+from tests.contracts.market import at_time
 from tests.contracts.settlement.case import BUYER, PAIR, SELLER
 from tests.contracts.settling import Scene, events
 from tests.contracts.trading import CYCLE
@@ -46,6 +47,22 @@ def test_publish_in_chunks(scene: Scene, count: int) -> None:
     assert scene.market.settlement.pending(CYCLE, row.payer, row.payee)[0] == 2
     with boa.reverts("Settlement: published already"):
         scene.publish(row, content)
+
+
+@pytest.mark.parametrize("odd", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_the_times_of_a_row_stay_apart(scene: Scene, odd: tuple[int, int]) -> None:
+    """They are parts of one word: the lowest bit of the later one stands beside the highest of the earlier one."""
+    content = many(scene, 3)
+    row = scene.row(content)
+    times = []
+    for act, parity in zip((scene.attest, lambda one: scene.publish(one, content)), odd, strict=True):
+        now = boa.env.evm.patch.timestamp
+        at_time(now + 1 + (now + 1 + parity) % 2)
+        act(row)
+        times.append(boa.env.evm.patch.timestamp)
+    assert [time % 2 for time in times] == list(odd)
+    progress = scene.market.settlement.pending_progress(CYCLE, row.payer, row.payee)
+    assert progress[2:] == tuple(times)
 
 
 def test_chunks_in_their_order_and_whole(scene: Scene) -> None:

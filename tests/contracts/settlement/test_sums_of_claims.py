@@ -12,7 +12,7 @@ from settlement.hashing import ZERO_HASH
 from settlement.units import AMOUNT_BOUND, RATE_BOUND, WH_BOUND
 from tests.contracts.settlement.case import BUYER, LOCK, PAIR, SELLER, own_meters
 from tests.contracts.settling import FUNDS, Pair, Scene, deploy_settling, events, later
-from tests.contracts.trading import CONFIG, trade_of
+from tests.contracts.trading import CONFIG, CYCLE, trade_of
 
 MOST = AMOUNT_BOUND - 1
 HUGE = (WH_BOUND - 1) * (RATE_BOUND - 1) * 3 // 1_000
@@ -63,6 +63,8 @@ def test_a_sum_stops_and_holds_up_nobody(market: Scene, early: int) -> None:
             for event in events(scene.market.settlement, "ClaimApplied")
             if event["payee"] == scene.id(UTILITY)
         ]
+    by_whom = scene.market.escrow.pair(CYCLE, scene.id(BUYER), scene.id(UTILITY)) >> 240
+    assert by_whom == 0b100  # by claims, by neither kind of row (docs/protocol.md, section 8)
     assert sums == [(HUGE, max(HUGE, early)), (MOST, MOST), (MOST, MOST)]
     assert scene.owed(*CHARGED) == MOST
     # The honest trade's other flow is paid.

@@ -166,6 +166,8 @@ def test_a_contract_signs_locks_but_no_trade(market: Market) -> None:
         ({"slot_end": SLOT}, "TradeBook: not one slot"),
         ({"slot_start": SLOT + 1, "slot_end": SLOT + 1 + HOUR}, "TradeBook: not on the slot grid"),
         ({"slot_start": HOUR, "slot_end": 2 * HOUR}, "TradeBook: before the anchor"),
+        # The first slot of all is not before it.
+        ({"slot_start": CONFIG.anchor, "slot_end": CONFIG.anchor + HOUR}, "TradeBook: gate closed"),
         ({"slot_start": MORNING, "slot_end": MORNING + HOUR}, "TradeBook: gate closed"),
         ({"slot_start": SLOT + 30 * DAY, "slot_end": SLOT + 30 * DAY + HOUR}, "TradeBook: too far ahead"),
         ({"valid_until": MORNING - 1}, "TradeBook: no longer valid"),
