@@ -144,6 +144,7 @@ class Law(TradeRules, SilenceRules, Invariants):
         while self.law.inputs.phase != phase:
             spans = self.milestones()
             self.move(spans[0])
+            self.time_leads_on()
 
     @rule(seed=seeds)
     def wait(self, seed: int) -> None:

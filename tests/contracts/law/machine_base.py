@@ -133,7 +133,8 @@ class Base(RuleBasedStateMachine):
         if phase == WINDOW:
             spans += [config.demand_time - past, config.window - past, config.window + config.demand_time - past]
         if phase == RULING:
-            times = [inputs.sides[key].contested_at or now for key in inputs.last_contests]
+            times = [inputs.last_contested_at]
+            times += [inputs.sides[key].contested_at or now for key in inputs.last_contests]
             spans += [config.contest_time - law.clock.since(time) for time in times]
         for pair, standing in law.rows.pairs.items():
             pending = standing.pending

@@ -95,7 +95,7 @@ class RowRules(Base):
         if busy and rng.random() < 0.3:
             drawn[0] = rng.choice(busy)
         newer = [pair for pair in self.pending_rows((TO_PUBLISH, PUBLISHED)) if self.pending(pair).row.run]
-        if newer and rng.random() < 0.65:
+        if newer and rng.random() < 0.85:
             drawn = [drawn[0], rng.choice(newer), *drawn[1:]]
         # What two lower again is owed back, and set off against what fell due.
         owing = [pair for (_, *pair), one in self.law.money.pairs.items() if one.owed > one.owed_back]
@@ -110,10 +110,10 @@ class RowRules(Base):
             # What both have signed of an older run is brought when a quorum says something else.
             if standing.runs > 1 and rng.random() < 0.25:
                 run = rng.randrange(standing.runs - 1)
-            if pair in newer and rng.random() < 0.7:
+            if pair in newer and rng.random() < 0.9:
                 run = rng.randrange(lowest, max(lowest + 1, self.pending(pair).row.run))
             version = standing.highest + rng.choice((1, 1, 1, 2, 1_000))
-            wrong = pick(rng, {"": 12, "old version": 1, "far ahead": 1, "early": 1, "inputs": 1, "forged": 2})
+            wrong = pick(rng, {"": 12, "old version": 1, "far ahead": 1, "early": 1.5, "inputs": 1, "forged": 2})
             changes: dict[str, Any] = {"keep": rng.choice((0, 0, 1_000_000, 2**96 - 1))}
             if pair == lowered:
                 changes["amount"] = rng.choice((0, self.law.money.pair(CYCLE, *pair).applied // 2))

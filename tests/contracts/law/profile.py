@@ -18,7 +18,7 @@ from tests.contracts.law.machine import Law
 from tests.contracts.law.machine_crowded import CrowdedLaw
 
 STEPS = 45
-PLAIN = 400
+PLAIN = 420
 DRAWN = 60
 # Every so many-th plain example is of a crowded market, and in every so many-th all fall silent at the end.
 CROWDED = 6
