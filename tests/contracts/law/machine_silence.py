@@ -10,7 +10,7 @@ from tests.contracts.law.machine_money import HONEST
 from tests.contracts.law.machine_rows import RowRules
 from tests.contracts.law.machine_watch import WatchRules
 from tests.contracts.law.model_inputs import COMPLETE, SEALABLE, UNUSED, WINDOW
-from tests.contracts.law.model_rows import PUBLISHED
+from tests.contracts.law.model_rows import PUBLISHED, TO_PUBLISH
 from tests.contracts.law.world import HOUR, TRADERS
 
 # More than any cycle takes, from one change by time to the next.
@@ -58,7 +58,7 @@ class SilenceRules(WatchRules, CouncilRules):
         inputs, rows = self.law.inputs, self.law.rows
         if inputs.phase == UNUSED:
             return True
-        pending = any(rows.stage(pair) in (1, PUBLISHED) for pair in rows.pairs)
+        pending = any(rows.stage(pair) in (TO_PUBLISH, PUBLISHED) for pair in rows.pairs)
         return not pending and inputs.closed_for() >= self.law.money.rest
 
     def do_what_anybody_may(self, rng: Random) -> None:
