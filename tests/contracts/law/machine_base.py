@@ -42,6 +42,9 @@ class Base(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world: World = worlds.deployed(self.config)
+        # What titanoboa notes of storage, for texts of errors: with that of all examples each text would take longer.
+        boa.env.sha3_trace.clear()
+        boa.env.sstore_trace.clear()
         self.anchor = boa.env.anchor()
         self.anchor.__enter__()
         self.members_before = dict(self.world.members)
