@@ -22,8 +22,8 @@ class SilenceRules(WatchRules, CouncilRules):
 
     def fall_silent(self, rng: Random) -> None:
         """From now on no utility, no payer, no payee, no attestor and no watcher says anything: all runs are sealed,
-        rows and claims fall or are applied, the cycle closes, every lock is given back; and all that members have free,
-        they can take with them, be it with a new key."""
+        no attested row stays pending, the cycle closes, every lock is given back; and all that members have free, they
+        can take with them, be it with a new key."""
         self.watched = False
         if self.law.inputs.run:
             # The last word is a quorum's, which may have lied.
