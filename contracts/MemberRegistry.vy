@@ -164,17 +164,15 @@ def change_hot_key(member: bytes32, key: address, signature: Types.Signature, wa
     @notice Names the key that signs for a member from now on.
     @dev Whether the key is a contract is decided now, by its code.
     @param member Member id.
-    @param key A key that never was anybody's hot key.
+    @param key A key that never was the member's hot key.
     @param signature Of HotKeyChange by the cold key; v = 0 where that is a contract.
     @param wallet_signature The contract's signature, else empty.
     """
     self._authorise(
         member, typed_data._hot_key_change(member, key, self.cold_sequence[member]), signature, wallet_signature
     )
-    word: uint256 = timeline.standing[member]
-    timeline._end_tenure(standing_word._key(word))
-    key_part: uint256 = timeline._begin_tenure(member, key)
-    timeline._set_standing(member, timeline._without_key(word) | key_part)
+    word: uint256 = timeline._with_key(timeline.standing[member], member, key)
+    timeline._set_standing(member, word)
 
 
 @external
@@ -226,7 +224,7 @@ def admit(member: bytes32, roles: uint256, cold_key: address, hot_key: address, 
     @param member Member id, H(lower-case subscriber id).
     @param roles Role bits (modules/roles.vy), at least one.
     @param cold_key The key that governs its other keys.
-    @param hot_key The key that signs for it; never anybody's before.
+    @param hot_key The key that signs for it.
     @param payout Where its withdrawals go.
     @param beckn_key Ed25519 public key of its Beckn identity, zero if none.
     """
@@ -240,7 +238,7 @@ def admit(member: bytes32, roles: uint256, cold_key: address, hot_key: address, 
         assert payout != empty(address), "MemberRegistry: no payout"
         self.cold_keys[member].current = cold_key
         self.payouts[member].current = payout
-        word = timeline._begin_tenure(member, hot_key)
+        word = timeline._with_key(0, member, hot_key)
     else:
         assert (
             cold_key == self._effective(self.cold_keys[member])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from vyper.warnings import VyperWarning
 
 CONTRACTS = Path(__file__).resolve().parents[1] / "contracts"
 TARGETS = ("london", "cancun")
+# Where the compiler is installed is no part of the name of an interface that it brings along.
+_INSTALLED = re.compile(r"^.*/(?=vyper/builtins/)")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def build(folder: Path, path: Path, target: str) -> Build:
         # The code generator reads the settings in force, not those of its input.
         with anchor_settings(made.settings):
             code: bytes = made.bytecode_runtime
-            layout: dict[str, Any] = build_layout_output(made)
+            layout: dict[str, Any] = _anywhere(build_layout_output(made))
             return Build(
                 contract=path.stem,
                 target=target,
@@ -58,3 +61,10 @@ def build(folder: Path, path: Path, target: str) -> Build:
                 integrity=made.integrity_sum,
                 layout=layout,
             )
+
+
+def _anywhere(layout: Any) -> Any:
+    """A layout as it is wherever the compiler stands."""
+    if isinstance(layout, dict):
+        return {key: _anywhere(value) for key, value in layout.items()}
+    return _INSTALLED.sub("", layout) if isinstance(layout, str) else layout

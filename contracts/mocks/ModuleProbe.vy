@@ -4,8 +4,10 @@
 """
 
 from ..interfaces import Types
+from ..modules import live_notices
 from ..modules import merkle
 from ..modules import preimages
+from ..modules import run_terms
 from ..modules import signatures
 from ..modules import typed_data
 
@@ -188,6 +190,12 @@ def commitment(record: Types.Commitment) -> bytes32:
 
 @pure
 @external
+def registered(number: uint64, record_hash: bytes32) -> bytes32:
+    return preimages._registered(number, record_hash)
+
+
+@pure
+@external
 def tree(root: bytes32, count: uint64) -> bytes32:
     return preimages._tree(root, count)
 
@@ -262,3 +270,66 @@ def hash_council_act(target: address, data: Bytes[2048], sequence: uint64) -> by
 @external
 def hash_council_cancel(act: bytes32) -> bytes32:
     return typed_data._council_cancel(act)
+
+
+@pure
+@external
+def terms_word(
+    deadlines: DynArray[uint64, 4],
+    least_intake: uint256,
+    window: uint256,
+    demand_time: uint256,
+    contest_time: uint256,
+    window_blocks: uint256,
+    open_demands: uint256,
+    contests_per_cycle: uint256,
+) -> uint256:
+    return run_terms._with_deadlines(
+        (least_intake << run_terms.LEAST_INTAKE)
+        | (window << run_terms.WINDOW)
+        | (demand_time << run_terms.DEMAND_TIME)
+        | (contest_time << run_terms.CONTEST_TIME)
+        | (window_blocks << run_terms.WINDOW_BLOCKS)
+        | (open_demands << run_terms.OPEN_DEMANDS)
+        | (contests_per_cycle << run_terms.CONTESTS),
+        deadlines,
+    )
+
+
+@pure
+@external
+def deadline(word: uint256, run: uint256) -> uint64:
+    return run_terms._deadline(word, run)
+
+
+@pure
+@external
+def terms(word: uint256) -> (uint64, uint64, uint64, uint64, uint256, uint256, uint256, uint256):
+    return (
+        run_terms._least_intake(word),
+        run_terms._window(word),
+        run_terms._demand_time(word),
+        run_terms._contest_time(word),
+        run_terms._window_blocks(word),
+        run_terms._open_demands(word),
+        run_terms._contests_per_cycle(word),
+        run_terms._run_count(word),
+    )
+
+
+@pure
+@external
+def with_notice(word: uint256, time: uint256) -> uint256:
+    return live_notices._with(word, time)
+
+
+@pure
+@external
+def without_notice(word: uint256, time: uint256) -> uint256:
+    return live_notices._without(word, time)
+
+
+@pure
+@external
+def notices(word: uint256) -> (uint256, bool):
+    return live_notices._oldest(word), live_notices._is_full(word)

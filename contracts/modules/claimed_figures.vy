@@ -10,7 +10,6 @@ from ..interfaces import ITradeResult
 from ..interfaces import Types
 
 BUYER: constant(uint8) = 0
-SELLER: constant(uint8) = 1
 
 # Origins of a figure.
 NO_FIGURE: constant(uint8) = 0

@@ -4,8 +4,10 @@
 @notice Each member has a timeline of standing words (modules/roles.vy). The newest is kept apart, so that the question
         asked most, "is this its key now", reads one slot; the older ones answer for any earlier block time. A block
         time stands for the end of its block: changes within one block time replace each other.
-@dev A key has one tenure: once replaced, called compromised or used by another member it never becomes a hot key
-     again. So whether a key was its member's at a time takes two reads, however often the member changed keys.
+@dev A key has one tenure with a member: once replaced or called compromised it never becomes that member's hot key
+     again. So whether a key was its member's at a time takes one read, however often the member changed keys. Two
+     members may name one key: then what it signs counts for both, as if the second had handed the first its own key.
+     Were a key bound to whoever names it first, a member could take the key that another has only announced.
 """
 
 from ..interfaces import IMemberRegistry
@@ -15,10 +17,11 @@ from . import roles as standing_word
 
 uses: parameters
 
-# A key's tenure, in one word: 0-47 from, 48-95 until (0: still held), 96-143 called compromised, 144 is a contract.
+# A key's tenure with a member, in one word: 0-47 from, 48-95 until another took its place (0: none did), 96 is no
+# contract, from 97 called compromised (0: never).
 UNTIL_SHIFT: constant(uint256) = 48
-COMPROMISED_SHIFT: constant(uint256) = 96
-TENURE_CONTRACT: constant(uint256) = 1 << 144
+TENURE_ACCOUNT: constant(uint256) = 1 << 96
+COMPROMISED_SHIFT: constant(uint256) = 97
 TIME_MASK: constant(uint256) = 2**48 - 1
 # Of a key at a seat: its upper 124 bits, so that two fit in a word. A key that shares them is as hard to find as a key
 # that was lost is to compute.
@@ -35,9 +38,8 @@ former_count: HashMap[bytes32, uint256]
 # quorum (modules/attestor_set.vy).
 seats: HashMap[bytes32, uint256]
 seat_words: uint256[16]
-# To whom a hot key belongs, for ever, and its tenure.
-key_owner: HashMap[address, bytes32]
-tenure: HashMap[address, uint256]
+# The tenure of a member's hot key, for ever.
+tenure: HashMap[bytes32, HashMap[address, uint256]]
 
 
 # --- anyone (views) ---
@@ -202,14 +204,12 @@ def _was_key(member: bytes32, key: address, at: uint256, grace: uint256) -> bool
             called compromised by then.
     @dev A key that came and went within one block time was never its key: no block ended with it.
     """
-    if self.key_owner[key] != member:
-        return False
-    tenure: uint256 = self.tenure[key]
+    tenure: uint256 = self.tenure[member][key]
     since: uint256 = tenure & TIME_MASK
     until: uint256 = (tenure >> UNTIL_SHIFT) & TIME_MASK
-    compromised: uint256 = (tenure >> COMPROMISED_SHIFT) & TIME_MASK
+    compromised: uint256 = tenure >> COMPROMISED_SHIFT
     return (
-        tenure & TENURE_CONTRACT == 0
+        tenure & TENURE_ACCOUNT != 0
         and since <= at
         and (until == 0 or (since < until and at <= until + grace))
         and (compromised == 0 or at < compromised)
@@ -217,24 +217,23 @@ def _was_key(member: bytes32, key: address, at: uint256, grace: uint256) -> bool
 
 
 @internal
-def _begin_tenure(member: bytes32, key: address) -> uint256:
+def _with_key(word: uint256, member: bytes32, key: address) -> uint256:
     """
-    @notice Binds a fresh key to its member; returns the key's part of a standing word.
+    @notice The standing word with another hot key, whose one tenure with the member begins as that of the former ends.
     """
     assert key != empty(address), "MemberRegistry: no hot key"
-    assert self.key_owner[key] == empty(bytes32), "MemberRegistry: key was used before"
-    self.key_owner[key] = member
+    former: address = standing_word._key(word)
+    if former != empty(address):
+        self.tenure[member][former] |= block.timestamp << UNTIL_SHIFT
+    assert self.tenure[member][key] == 0, "MemberRegistry: key was used before"
+    tenure: uint256 = block.timestamp
+    changed: uint256 = self._without_key(word) | convert(key, uint256)
     if key.is_contract:
-        self.tenure[key] = block.timestamp | TENURE_CONTRACT
-        return convert(key, uint256) | standing_word.CONTRACT
-    self.tenure[key] = block.timestamp
-    return convert(key, uint256)
-
-
-@internal
-def _end_tenure(key: address):
-    if key != empty(address):
-        self.tenure[key] |= block.timestamp << UNTIL_SHIFT
+        changed |= standing_word.CONTRACT
+    else:
+        tenure |= TENURE_ACCOUNT
+    self.tenure[member][key] = tenure
+    return changed
 
 
 @pure
@@ -254,11 +253,11 @@ def _compromise(member: bytes32, key: address):
     """
     @notice Ends all that a member's key, present or former, counts for.
     """
-    assert self.key_owner[key] == member, "MemberRegistry: not its key"
-    assert (self.tenure[key] >> COMPROMISED_SHIFT) & TIME_MASK == 0, "MemberRegistry: already compromised"
-    self.tenure[key] |= block.timestamp << COMPROMISED_SHIFT
+    tenure: uint256 = self.tenure[member][key]
+    assert tenure != 0, "MemberRegistry: not its key"
+    assert tenure >> COMPROMISED_SHIFT == 0, "MemberRegistry: already compromised"
+    self.tenure[member][key] = tenure | (block.timestamp << COMPROMISED_SHIFT)
     log IMemberRegistry.KeyCompromised(member=member, key=key)
     word: uint256 = self.standing[member]
     if standing_word._key(word) == key:
-        self._end_tenure(key)
         self._set_standing(member, self._without_key(word))

@@ -41,7 +41,7 @@ SUITES = {
     "modules/claims": ("settlement/test_claims", "settlement/test_claims_beside", "settlement/test_sums_of_claims"),
     "modules/governance": ("member_registry/test_members", "member_registry/test_parameters_and_pause"),
     "modules/hot_keys": ("test_statement_registry", "test_settlement_escrow"),
-    "modules/live_notices": ("obligation_ledger/test_notices", "obligation_ledger"),
+    "modules/live_notices": ("test_words", "obligation_ledger/test_notices", "obligation_ledger"),
     "modules/merkle": ("test_modules",),
     "modules/pair_state": (
         "settlement/test_agreed_rows",
@@ -55,7 +55,7 @@ SUITES = {
     "modules/publication": ("settlement/test_publishing", "settlement/test_attested_rows", "row_demands"),
     "modules/queues": ("obligation_ledger/test_falling_due", "obligation_ledger"),
     "modules/roles": ("member_registry", "test_statement_registry", "test_deposit_token"),
-    "modules/run_terms": ("member_registry/test_parameters_and_pause", "row_demands/test_demands", "disputes"),
+    "modules/run_terms": ("test_words", "row_demands/test_demands", "disputes"),
     "modules/signatures": ("test_modules",),
     "modules/timeline": ("member_registry/test_standing", "member_registry"),
     "modules/typed_data": ("test_modules",),

@@ -278,6 +278,7 @@ def test_preimages_are_the_abi_encodings_of_the_protocol(probe: Any) -> None:
         for name, types in (
             ("allocation_salt", "bytes32,uint64,uint8"),
             ("flow_salt", "bytes32,uint64,uint8"),
+            ("registered", "uint64,bytes32"),
             ("tree", "bytes32,uint64"),
             ("group", "bytes32,bytes32,uint64,uint8"),
             ("side", "bytes32,uint8"),

@@ -65,6 +65,14 @@ def test_what_a_snapshot_holds(folder: Path) -> None:
     assert found(folder) == []
 
 
+def test_a_snapshot_is_the_same_wherever_the_compiler_stands(folder: Path) -> None:
+    source = SOURCE.replace("first: uint256", "first: IERC20\nthird: uint256").replace("self.first", "self.third")
+    source = source.replace("OWNER: imm", "from ethereum.ercs import IERC20\n\nOWNER: imm")
+    (folder / "Counter.vy").write_text(source)
+    for one in builds(folder):
+        assert one.layout["storage_layout"]["first"]["type"] == "vyper/builtins/interfaces/IERC20.vyi"
+
+
 def test_a_comment_changes_the_sources_alone(folder: Path) -> None:
     (folder / "Counter.vy").write_text(SOURCE + "# a remark\n")
     ((where, how),) = found(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import astuple
 from random import Random
 from typing import Any
@@ -42,11 +43,9 @@ class Base(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world: World = worlds.deployed(self.config)
-        # What titanoboa notes of storage, for texts of errors: with that of all examples each text would take longer.
-        boa.env.sha3_trace.clear()
-        boa.env.sstore_trace.clear()
-        self.anchor = boa.env.anchor()
-        self.anchor.__enter__()
+        self.example = ExitStack()
+        self.example.enter_context(boa.swap_env(self.world.chain))
+        self.example.enter_context(boa.env.anchor())
         self.members_before = dict(self.world.members)
         patch = boa.env.evm.patch
         self.law = Law(self.world, self.config, patch.timestamp, patch.block_number)
@@ -61,7 +60,7 @@ class Base(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.world.members.clear()
         self.world.members.update(self.members_before)
-        self.anchor.__exit__(None, None, None)
+        self.example.close()
 
     # --- acts ---
 

@@ -159,7 +159,7 @@ class Members:
 
     def change_key(self, name: str, secret: bytes, cold: bytes) -> None:
         person = self._authorise(name, cold)
-        if any(key.secret == secret for other in self.by_name.values() for key in other.keys):
+        if any(key.secret == secret for key in person.keys):
             raise Refused("MemberRegistry: key was used before")
         self._has_spoken(person)
         if person.keys[-1].until is None:

@@ -41,8 +41,6 @@ def seeded(bug: Bug) -> Iterator[None]:
             raise ValueError(f"{bug.name}: the source has its text {text.count(bug.right)} times")
         (root / bug.file).write_text(text.replace(bug.right, bug.wrong), "ascii")
         right_source, right_world = markets.source, world.deployed
-        # titanoboa keeps every contract that was ever deployed: hundreds of megabytes over all bugs.
-        deployed_before = dict(boa.env._contracts)
 
         @cache
         def source(name: str) -> Any:
@@ -50,12 +48,10 @@ def seeded(bug: Bug) -> Iterator[None]:
 
         markets.source = source  # type: ignore[assignment]
         try:
-            with boa.env.anchor():
-                world.deployed = cache(world.deploy_world)
-                yield
+            world.deployed = cache(world.deploy_world)
+            yield
         finally:
             markets.source, world.deployed = right_source, right_world
-            boa.env._contracts = deployed_before
 
 
 def hunt(bug: Bug, examples: Iterable[int] = range(PLAIN)) -> tuple[int, str] | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.law import world
 from tests.contracts.law.histogram import ELSEWHERE, LEAST, SELDOM, TAKEN, edges, refusals
 from tests.contracts.law.profile import LONGER, play
 
@@ -18,9 +17,6 @@ TESTS = Path(__file__).resolve().parents[1]
 
 @pytest.mark.timeout(0 if os.environ.get(LONGER) else 1_500)
 def test_law() -> None:
-    # Outside of the anchors between which examples run.
-    for config in (world.CONFIG, world.NARROW):
-        world.deployed(config)
     TAKEN.clear()
     try:
         play()

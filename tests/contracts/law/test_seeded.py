@@ -7,20 +7,12 @@ import warnings
 
 import pytest
 
-from tests.contracts.law import world
 from tests.contracts.law.bugs import BUGS, Bug
 from tests.contracts.law.profile import PLAIN
 from tests.contracts.law.seeded import FOUND, hunt
 from tests.contracts.market import CONTRACTS
 
 EXAMPLES: dict[str, int] = json.loads(FOUND.read_text("utf-8"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _before_any_anchor() -> None:
-    """The right markets, whose contracts the others share, are deployed outside of any anchor."""
-    for config in (world.CONFIG, world.NARROW):
-        world.deployed(config)
 
 
 def test_each_bug_changes_one_piece_of_source() -> None:

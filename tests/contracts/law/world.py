@@ -22,6 +22,7 @@ from settlement.hashing import keccak256
 from settlement.trade import CouncilAct
 from tests.contracts import market as markets
 from tests.contracts import money
+from tests.contracts.chains import own_chain
 from tests.contracts.market import Market, at_time
 
 HOUR = 3_600
@@ -94,6 +95,7 @@ class World(Market):
     seats: Any = None
     # Pays in for members, and does what anybody may.
     stranger: str = ""
+    chain: Any = None
     # What the council has approved by `MORNING`, in the order of its sequence: the act, and when it was scheduled.
     approved: tuple[tuple[Act, int], ...] = ()
 
@@ -169,7 +171,15 @@ def arbiters_sign(world: Market, value: object, by: Sequence[int] = (0, 2)) -> t
 
 def deploy_world(config: Config) -> World:
     """Every contract, all shipped templates, arbiters, money for every trader, and acts of the council that wait; it is
-    `MORNING`."""
+    `MORNING`, on a chain of its own."""
+    chain = own_chain()
+    with boa.swap_env(chain):
+        world = _deploy(config)
+    world.chain = chain
+    return world
+
+
+def _deploy(config: Config) -> World:
     at_time(MORNING - 10 * DAY)
     deployed = markets.deploy(config, stand_ins={"DepositToken": str(TOKEN)})
     registry = deployed.registry.address

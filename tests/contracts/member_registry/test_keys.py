@@ -72,17 +72,30 @@ def test_a_former_key_counts_for_the_grace(market: Market) -> None:
     assert check(market, "platform_a", PLATFORM, account("next"), changed - 1) == 2
 
 
-def test_a_key_is_one_member_s(market: Market) -> None:
-    other = market.members["platform_b"]
-    assert check(market, "platform_a", PLATFORM, other.address, now()) == 2
+def test_a_key_counts_for_whoever_named_it(market: Market, registry: Any) -> None:
+    """Nobody is kept from a key that another named first; and what one says of it later is not said of the other."""
+    shared = market.members["platform_b"].address
+    assert check(market, "platform_a", PLATFORM, shared, now()) == 2
+    named = later(100)
+    change_key(market, "platform_a", shared)
+    assert registry.standing(market.members["platform_a"].id) == word_of(shared, named, PLATFORM)
+    for name in ("platform_a", "platform_b"):
+        assert check(market, name, PLATFORM, shared, named) == 0
+    assert check(market, "platform_a", PLATFORM, shared, named - 1) == 2
+    assert check(market, "platform_b", PLATFORM, shared, named - 1) == 0
+    changed = later(100)
+    change_key(market, "platform_a", account("next"))
+    stopped = later(100)
+    compromise(market, "platform_a", shared)
+    assert check(market, "platform_a", PLATFORM, shared, changed) == 0
+    assert check(market, "platform_a", PLATFORM, shared, stopped) == 2
+    assert check(market, "platform_b", PLATFORM, shared, stopped) == 0
     with boa.reverts("MemberRegistry: key was used before"):
-        change_key(market, "platform_a", other.address)
+        change_key(market, "platform_a", shared)
+    # The other's own word on the same key.
     later(100)
-    change_key(market, "platform_b", account("next"))
-    with boa.reverts("MemberRegistry: key was used before"):
-        change_key(market, "platform_a", other.address)
-    with boa.reverts("MemberRegistry: key was used before"):
-        change_key(market, "platform_a", account("next"))
+    compromise(market, "platform_b", shared)
+    assert check(market, "platform_b", PLATFORM, shared, now()) == 2
 
 
 def test_a_former_key_does_not_come_back(market: Market) -> None:

@@ -142,8 +142,13 @@ def test_admission_needs_id_and_keys(market: Market) -> None:
         admit(market, "newcomer", payout=ZERO)
     with boa.reverts("MemberRegistry: already a member"):
         admit(market, "platform_a", hot_key=account("another"))
-    with boa.reverts("MemberRegistry: key was used before"):
-        admit(market, "newcomer", hot_key=market.members["platform_a"].address)
+
+
+def test_a_key_that_another_has_is_no_obstacle(market: Market, registry: Any) -> None:
+    key = market.members["platform_a"].address
+    admit(market, "newcomer", hot_key=key)
+    for name in ("newcomer", "platform_a"):
+        assert registry.check_parties([(member(name).id, PLATFORM, key)], now(), 1) == 0
 
 
 # --- who may ---

@@ -99,24 +99,27 @@ def test_recorded_figure_ends_only_as_it_should(committed: Scene) -> None:
         scene.market.row_faults.strike_twice(astuple(claim), astuple(trade), 0)
 
 
+@pytest.mark.parametrize("run", [0, 1])
 @pytest.mark.parametrize("side", [0, 1])
-def test_leaf_marked_twice_ends_a_claim(committed: Scene, side: int) -> None:
+def test_leaf_marked_twice_ends_a_claim(committed: Scene, side: int, run: int) -> None:
     """Through AllocationFaults: the utility posted the trade twice, once for each of two claims."""
     scene = committed.copy()
     trade = scene.trades[0]
     utility = ("utility_a", "utility_b")[side]
-    scene.post(utilities=[("utility_b", "utility_a")[side]])
+    for _ in range(run):
+        scene.settle_inputs()
+    scene.post(run, utilities=[("utility_b", "utility_a")[side]])
     twin: AllocationLeaf = scene.leaf(trade, side, read=1_000)
     leaves = [*scene.leaves(utility), twin]
-    scene.post_leaves(utility, leaves)
+    scene.post_leaves(utility, leaves, run)
     scene.seal()
-    claim = scene.claim(trade)
+    claim = scene.claim(trade, run)
     faults = scene.market.row_faults
     with boa.reverts("RowFaults: not marked twice"):
         faults.strike_twice(astuple(claim), astuple(trade), side)
-    tree = scene.posted[utility, 0][0]
-    first = scene.shown(trade, side)
-    second = shown(tree, len(leaves) - 1, twin)
+    tree = scene.posted[utility, run][0]
+    first = scene.shown(trade, side, run)
+    second = shown(tree, len(leaves) - 1, twin, run)
     scene.market.faults.mark_twice(CYCLE, scene.id(utility), astuple(first), astuple(second))
     with boa.reverts("RowFaults: not marked twice"):
         faults.strike_twice(astuple(claim), astuple(trade), 1 - side)
