@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 from hypothesis.stateful import rule
 
@@ -42,10 +44,16 @@ class KeyRules(MoneyRules):
             return next(key for number in (0, 1) if (key := worlds.cold_key(name, number)) != self.cold(name))
         return self.cold(name)
 
-    def spoken(self, name: str, before: int) -> None:
-        """Takes note of what a cold key's word did to its own replacement; `before`: when that was to come."""
-        if before:
-            tally("cold key announced->vetoed" if self.law.clock.now < before else "cold key announced->in force")
+    def say_by(
+        self, act: str, kind: type, name: str, address: str, cold: bytes, in_model: Callable[[], Any], on_chain: Any
+    ) -> bool:
+        """A cold key's word about an address; whether it was taken. What it did to its own replacement is noted."""
+        due = self.law.members[name].cold.valid_from
+        said = kind(self.id(name), address, self.world.registry.cold_sequence(self.id(name)))
+        done = self.act(act, in_model, lambda: on_chain(self.id(name), address, self.sign(cold, said), b""))
+        if done and due:
+            tally("cold key announced->vetoed" if self.law.clock.now < due else "cold key announced->in force")
+        return bool(done)
 
     # --- hot keys ---
 
@@ -60,17 +68,17 @@ class KeyRules(MoneyRules):
 
     def renew_key(self, name: str, secret: bytes | None = None, cold: bytes | None = None) -> None:
         """Names a fresh hot key, or the given one."""
-        world, person = self.world, self.law.members[name]
-        secret, cold = secret or world.hot_key(name, len(person.keys)), cold or self.cold(name)
-        address, replaced_from = address_of(secret), person.cold.valid_from
-        change = HotKeyChange(self.id(name), address, world.registry.cold_sequence(self.id(name)))
-        done = self.act(
+        world, members = self.world, self.law.members
+        secret, cold = secret or world.hot_key(name, len(members[name].keys)), cold or self.cold(name)
+        if self.say_by(
             "change hot key",
-            lambda: self.law.members.change_key(name, secret, cold),
-            lambda: world.registry.change_hot_key(self.id(name), address, self.sign(cold, change), b""),
-        )
-        if done:
-            self.spoken(name, replaced_from)
+            HotKeyChange,
+            name,
+            address_of(secret),
+            cold,
+            lambda: members.change_key(name, secret, cold),
+            world.registry.change_hot_key,
+        ):
             world.members[name] = replace(world.members[name], hot=secret)
 
     def compromise(self, rng: Random) -> None:
@@ -79,16 +87,16 @@ class KeyRules(MoneyRules):
         name = rng.choice(rotated if rotated and rng.random() < 0.75 else PLATFORMS)
         keys = self.law.members[name].keys
         key = rng.choice(keys[:-1] if len(keys) > 1 and rng.random() < 0.75 else keys)
-        world, address, cold = self.world, address_of(key.secret), self.cold_or_not(name, rng)
-        replaced_from = self.law.members[name].cold.valid_from
-        said = KeyCompromised(self.id(name), address, world.registry.cold_sequence(self.id(name)))
-        done = self.act(
+        cold = self.cold_or_not(name, rng)
+        if self.say_by(
             "call key compromised",
+            KeyCompromised,
+            name,
+            address_of(key.secret),
+            cold,
             lambda: self.law.members.compromise(name, key.secret, cold),
-            lambda: world.registry.mark_compromised(self.id(name), address, self.sign(cold, said), b""),
-        )
-        if done:
-            self.spoken(name, replaced_from)
+            self.world.registry.mark_compromised,
+        ):
             tally("key hot->compromised" if self.key(name) is None else "key former->compromised")
 
     # --- payouts ---
@@ -97,14 +105,14 @@ class KeyRules(MoneyRules):
         """A member announces where its money goes from two days hence; the plain veto of a replaced key, too."""
         announced = [one for one in LOSING if self.law.members[one].cold.valid_from]
         name = name or rng.choice(announced if announced and rng.random() < 0.5 else TRADERS)
-        world, cold = self.world, self.cold_or_not(name, rng)
-        payout = world.payout(name, rng.randrange(4))
-        replaced_from = self.law.members[name].cold.valid_from
-        said = PayoutChange(self.id(name), payout, world.registry.cold_sequence(self.id(name)))
-        done = self.act(
+        cold = self.cold_or_not(name, rng)
+        payout = self.world.payout(name, rng.randrange(4))
+        self.say_by(
             "change payout",
+            PayoutChange,
+            name,
+            payout,
+            cold,
             lambda: self.law.members.change_payout(name, payout, cold),
-            lambda: world.registry.change_payout(self.id(name), payout, self.sign(cold, said), b""),
+            self.world.registry.change_payout,
         )
-        if done:
-            self.spoken(name, replaced_from)
