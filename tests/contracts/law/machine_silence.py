@@ -9,6 +9,7 @@ from tests.contracts.law.machine_council import CouncilRules
 from tests.contracts.law.machine_money import HONEST
 from tests.contracts.law.machine_rows import RowRules
 from tests.contracts.law.machine_watch import WatchRules
+from tests.contracts.law.model_claims import Pending
 from tests.contracts.law.model_inputs import COMPLETE, SEALABLE, UNUSED, WINDOW
 from tests.contracts.law.model_rows import PUBLISHED, TO_PUBLISH
 from tests.contracts.law.world import HOUR, TRADERS
@@ -21,9 +22,9 @@ class SilenceRules(WatchRules, CouncilRules):
     """What nobody can hold up."""
 
     def fall_silent(self, rng: Random) -> None:
-        """From now on no utility, no payer, no payee, no attestor and no watcher says anything: all runs are sealed,
-        no attested row stays pending, the cycle closes, every lock is given back; and all that members have free, they
-        can take with them, be it with a new key."""
+        """From now on no utility, no payer, no payee, no attestor and no watcher says anything: all runs are sealed, no
+        attested row and no claim of the last run stays pending, the cycle closes, every lock is given back; and all
+        that members have free, they can take with them, be it with a new key."""
         self.watched = False
         if self.law.inputs.run:
             # The last word is a quorum's, which may have lied.
@@ -59,7 +60,7 @@ class SilenceRules(WatchRules, CouncilRules):
         if inputs.phase == UNUSED:
             return True
         pending = any(rows.stage(pair) in (TO_PUBLISH, PUBLISHED) for pair in rows.pairs)
-        return not pending and inputs.closed_for() >= self.law.money.rest
+        return not pending and not self.claims_of_last_run() and inputs.closed_for() >= self.law.money.rest
 
     def do_what_anybody_may(self, rng: Random) -> None:
         """Opens, seals, strikes, applies: what time allows."""
@@ -73,5 +74,10 @@ class SilenceRules(WatchRules, CouncilRules):
                 if rows.stage(pair) == PUBLISHED and self.law.clock.since(since) >= rows.config.demand_time:
                     self.strike_unfounded(pair, index)
         self.apply_a_row(rng)
-        if inputs.phase == COMPLETE and self.law.claims.pending:
+        while any(not self.law.claims.in_window(one) for one in self.claims_of_last_run()):
             self.apply_a_claim(rng)
+
+    def claims_of_last_run(self) -> list[Pending]:
+        """Those that are pending and can still be applied: all runs are sealed."""
+        inputs, claims = self.law.inputs, self.law.claims
+        return [one for one in claims.pending.values() if inputs.phase == COMPLETE and one.run + 1 == inputs.run]
