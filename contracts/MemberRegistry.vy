@@ -238,7 +238,7 @@ def admit(member: bytes32, roles: uint256, cold_key: address, hot_key: address, 
         assert payout != empty(address), "MemberRegistry: no payout"
         self.cold_keys[member].current = cold_key
         self.payouts[member].current = payout
-        word = timeline._with_key(0, member, hot_key)
+        word = timeline._with_key(word, member, hot_key)
     else:
         assert (
             cold_key == self._effective(self.cold_keys[member])
