@@ -1,7 +1,7 @@
 """Runs the contract tests and says how much of each contract they ran: lines, and both ways of every `if` and `assert`.
 
 Usage: contract_coverage.py [pytest arguments]. Writes build/coverage/contracts.json. Exit code 1 if a test fails, or
-where less than 98 % of a contract's lines ran or of its conditions went both ways.
+where less than 98 % of a contract's or module's lines ran or of its conditions went both ways (two exceptions below).
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "build" / "coverage" / "contracts.json"
 LEAST_PERCENT = 98
+# Of what cannot come so far, what it comes to.
+LEAST_ELSEWHERE = {
+    # Four bounds of 33 are of what is fixed at deployment: only a constructor fails there, and that leaves no trace.
+    "modules/parameters.vy": 87,
+    # The compiler gives some lines that continue an expression no code of their own.
+    "modules/typed_data.vy": 97,
+}
 MOST_LISTED = 12
 # Corruptions, all orders of runs and the machine over all contracts run lines that other tests run, for many minutes.
 TESTS = (
@@ -93,9 +100,9 @@ def main(arguments: list[str]) -> int:
         open_ends = f"{_listed(one.missing)} / {_listed(one.one_way)}"
         lines, conditions = f"{one.ran}/{one.lines}", f"{one.both_ways}/{one.conditions}"
         print(f"{name:<34} {lines:>11} {one.percent:>4} {conditions:>11}   {open_ends}")
-    low = [name for name, one in covered.items() if one.percent < LEAST_PERCENT and "/" not in name]
+    low = [name for name, one in covered.items() if one.percent < LEAST_ELSEWHERE.get(name, LEAST_PERCENT)]
     total, ran = sum(one.lines for one in covered.values()), sum(one.ran for one in covered.values())
-    print(f"contract coverage: {ran} of {total} lines, {len(low)} contracts below {LEAST_PERCENT} %: {', '.join(low)}")
+    print(f"contract coverage: {ran} of {total} lines, {len(low)} sources too low: {', '.join(low)}")
     return 1 if low or tests.returncode or not covered else 0
 
 

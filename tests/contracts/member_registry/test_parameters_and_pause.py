@@ -180,9 +180,23 @@ def test_a_slot_of_more_than_a_day_is_refused() -> None:
         source("MemberRegistry").deploy(account("council"), ZERO, GENESIS, MARKET, astuple(config))
 
 
-def test_bounds_hold_for_later_versions_too(market: Market) -> None:
-    with boa.reverts("MemberRegistry: bad window"):
-        by_council(market, "set_config", astuple(replace(market.config, window=1)))
+# What `test_currency_and_calendar_are_fixed` is about: nobody comes to its bounds later.
+FIXED = ("currency", "slot_length", "cycle_length", "anchor")
+LATER = [row for row in BOUNDS if row[0] not in FIXED]
+
+
+@pytest.mark.parametrize(("name", "inside", "outside", "reason"), LATER, ids=[row[0] for row in LATER])
+def test_bounds_hold_for_later_versions_too(
+    market: Market, name: str, inside: list[Any], outside: list[Any], reason: str
+) -> None:
+    base = replace(market.config, close_limit=730 * DAY)
+    for given in outside:
+        with boa.reverts(reason):
+            by_council(market, "set_config", astuple(replace(base, **{name: given})))
+    for given in inside:
+        config = replace(base, **{name: given})
+        by_council(market, "set_config", astuple(config))
+        assert market.registry.config_digest(market.registry.config_version()) == config.digest()
 
 
 # --- pause ---
