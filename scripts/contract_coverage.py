@@ -24,7 +24,8 @@ LEAST_PERCENT = 98
 LEAST_ELSEWHERE = {
     # Four bounds of 33 are of what is fixed at deployment: only a constructor fails there, and that leaves no trace.
     "modules/parameters.vy": 87,
-    # The compiler gives some lines that continue an expression no code of their own.
+    # Six lines have code of their own for London alone, for which only tests of gas deploy: and these let no member
+    # announce a payout or call a key compromised.
     "modules/typed_data.vy": 97,
 }
 MOST_LISTED = 12

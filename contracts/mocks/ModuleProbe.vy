@@ -274,26 +274,8 @@ def hash_council_cancel(act: bytes32) -> bytes32:
 
 @pure
 @external
-def terms_word(
-    deadlines: DynArray[uint64, 4],
-    least_intake: uint256,
-    window: uint256,
-    demand_time: uint256,
-    contest_time: uint256,
-    window_blocks: uint256,
-    open_demands: uint256,
-    contests_per_cycle: uint256,
-) -> uint256:
-    return run_terms._with_deadlines(
-        (least_intake << run_terms.LEAST_INTAKE)
-        | (window << run_terms.WINDOW)
-        | (demand_time << run_terms.DEMAND_TIME)
-        | (contest_time << run_terms.CONTEST_TIME)
-        | (window_blocks << run_terms.WINDOW_BLOCKS)
-        | (open_demands << run_terms.OPEN_DEMANDS)
-        | (contests_per_cycle << run_terms.CONTESTS),
-        deadlines,
-    )
+def with_deadlines(rest: uint256, deadlines: DynArray[uint64, 4]) -> uint256:
+    return run_terms._with_deadlines(rest, deadlines)
 
 
 @pure

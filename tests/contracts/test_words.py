@@ -11,9 +11,10 @@ import pytest
 from tests.contracts.market import CONTRACTS
 
 CASES = 300
-# Bits of the terms word's parts after the deadlines, in the order of the probe's arguments.
-TERMS = (24, 24, 24, 24, 16, 12, 12)
+# Where the parts of the terms word begin, and how many bits they have, in the order of the probe's answer.
+TERMS = ((112, 24), (136, 24), (160, 24), (184, 24), (208, 16), (224, 12), (236, 12))
 DEADLINE_BITS = 28
+RUN_COUNT = 248
 TIME_BITS = 40
 MOST_NOTICES = 6
 
@@ -32,8 +33,11 @@ def test_all_terms_of_a_version_stand_beside_each_other(probe: Any) -> None:
     rng = random.Random("terms")
     for case in range(CASES):
         deadlines = [number(rng, DEADLINE_BITS) for _ in range(case % 5)]
-        parts = [number(rng, bits) for bits in TERMS]
-        word = probe.terms_word(deadlines, *parts)
+        parts = [number(rng, bits) for _, bits in TERMS]
+        rest = sum(part << place for part, (place, _) in zip(parts, TERMS, strict=True))
+        word = probe.with_deadlines(rest, deadlines)
+        dates = sum(deadline << run * DEADLINE_BITS for run, deadline in enumerate(deadlines))
+        assert word == rest + dates + (len(deadlines) << RUN_COUNT)
         assert [probe.deadline(word, run) for run in range(4)] == [*deadlines, 0, 0, 0, 0][:4]
         assert list(probe.terms(word)) == [*parts, len(deadlines)]
 

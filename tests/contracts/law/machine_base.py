@@ -44,7 +44,7 @@ class Base(RuleBasedStateMachine):
         super().__init__()
         self.world: World = worlds.deployed(self.config)
         self.example = ExitStack()
-        self.example.enter_context(boa.swap_env(self.world.chain))
+        self.example.enter_context(boa.swap_env(self.world.registry.env))
         self.example.enter_context(boa.env.anchor())
         self.members_before = dict(self.world.members)
         patch = boa.env.evm.patch

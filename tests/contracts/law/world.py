@@ -95,7 +95,6 @@ class World(Market):
     seats: Any = None
     # Pays in for members, and does what anybody may.
     stranger: str = ""
-    chain: Any = None
     # What the council has approved by `MORNING`, in the order of its sequence: the act, and when it was scheduled.
     approved: tuple[tuple[Act, int], ...] = ()
 
@@ -172,11 +171,8 @@ def arbiters_sign(world: Market, value: object, by: Sequence[int] = (0, 2)) -> t
 def deploy_world(config: Config) -> World:
     """Every contract, all shipped templates, arbiters, money for every trader, and acts of the council that wait; it is
     `MORNING`, on a chain of its own."""
-    chain = own_chain()
-    with boa.swap_env(chain):
-        world = _deploy(config)
-    world.chain = chain
-    return world
+    with boa.swap_env(own_chain()):
+        return _deploy(config)
 
 
 def _deploy(config: Config) -> World:
